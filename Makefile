@@ -1,0 +1,37 @@
+# Two commands: `make lab` opens the notebooks, `make test` runs every test.
+# Each makes its own .venv first, or brings it up to date when pyproject.toml has changed.
+# Options for JupyterLab: make lab ARGS="--no-browser --port 8890"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: lab test notebooks bench clean
+
+lab: $(VENV)/lab.stamp
+	$(BIN)/jupyter lab --notebook-dir notebooks $(ARGS)
+
+test: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests --ignore=tests/browser -q
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg -q notebooks
+	$(BIN)/python -m pytest tests/browser -q -s
+
+# Run the notebooks from a fresh kernel and store their outputs, the way CI compares them.
+notebooks: $(VENV)/test.stamp
+	$(BIN)/python tests/store_notebooks.py
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/training_step.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/lab.stamp: EXTRAS := lab
+$(VENV)/test.stamp: EXTRAS := lab,test,browser
+$(VENV)/%.stamp: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	touch $@

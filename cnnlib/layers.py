@@ -1,0 +1,668 @@
+"""Layers: each computes something forward, and sends a gradient backward.
+
+All layers are used alike. ``forward(x)`` returns the output and keeps what ``backward`` will
+need; ``forward(x, train_flg=False)`` is inference and keeps nothing. ``backward(dout)`` takes the
+gradient of the loss by the output and returns the gradient by the input, in a new array; a layer
+with parameters also sets ``dW`` and ``db``. The dtype of x is the dtype of all that follows.
+
+In reading order: Convolution and Pooling (sections 7.2 to 7.4), Affine, Relu and Sigmoid
+(chapter 5), Dropout and LocalResponseNormalization (section 7.7), SoftmaxWithLoss (the end).
+"""
+
+import numpy as np
+
+from cnnlib.windows import (
+    add_windows,
+    check_images,
+    conv_output_size,
+    pad_images,
+    sliding_windows,
+    window_place,
+)
+
+
+class Layer:
+    """What all layers share: a memory from forward to backward, and a shape rule."""
+
+    _kept = None
+
+    def output_shape(self, input_shape):
+        """Give the shape of one sample after this layer, from its shape before.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one input sample, without N: (C, H, W) or (D,).
+
+        Returns
+        -------
+        tuple of int
+            Shape of one output sample; most layers leave it as it is.
+        """
+        return tuple(input_shape)
+
+    def _keep(self, train_flg, out, *arrays):
+        """Keep `arrays` for backward while training; forget everything otherwise."""
+        self._kept = (out.shape, arrays) if train_flg else None
+        return out
+
+    def _recall(self, dout):
+        """Return the arrays kept by forward, after a look at the shape of `dout`."""
+        if self._kept is None:
+            raise RuntimeError(
+                f"{type(self).__name__}.backward has nothing to go back through: "
+                "call forward(x) with train_flg=True first"
+            )
+        out_shape, arrays = self._kept
+        if np.shape(dout) != out_shape:
+            raise ValueError(
+                f"{type(self).__name__}.backward got dout of shape {np.shape(dout)}, "
+                f"but forward gave an output of shape {out_shape}"
+            )
+        return arrays
+
+
+class Convolution(Layer):
+    """Slide FN filters over the images: one matrix product per image.
+
+    ::
+
+        out[n, f, p, q] = b[f] + sum over c, i, j of  x[n, c, p*S + i, q*S + j] * W[f, c, i, j]
+
+    The book writes ``im2col(x) @ W.reshape(FN, -1).T`` and then moves the channels back to the
+    front. Here the windows stand in columns instead of rows; the product then comes out as
+    (FN, OH*OW), channels first already, and no number has to be moved again.
+
+    Parameters
+    ----------
+    W : ndarray, shape (FN, C, FH, FW)
+        Filters. Shared with the network, and updated in place by the optimiser.
+    b : ndarray, shape (FN,)
+        One bias per filter, added at every place of its feature map.
+    stride : int, default 1
+        Step S between windows.
+    pad : int, default 0
+        Zero padding P on every side.
+
+    Attributes
+    ----------
+    dW, db : ndarray
+        Gradients of the loss, set by `backward`; shapes as W and b.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of W and b do not go together.
+
+    Notes
+    -----
+    Book sections 7.2 and 7.4.3. The loops behind it: `cnnlib.naive.convolve`.
+    """
+
+    def __init__(self, W, b, stride=1, pad=0):
+        if np.ndim(W) != 4 or np.shape(b) != (len(W),):
+            raise ValueError(
+                "filters W must have shape (FN, C, FH, FW) and the bias b shape (FN,), "
+                f"got W {np.shape(W)} and b {np.shape(b)}"
+            )
+        self.W, self.b = W, b
+        self.stride, self.pad = stride, pad
+        self.dW = self.db = None
+
+    def output_shape(self, input_shape):
+        """Give (FN, OH, OW) for one image (C, H, W), by formula (7.1)."""
+        FN, C, FH, FW = self.W.shape
+        channels, H, W = input_shape
+        if channels != C:
+            raise ValueError(
+                f"the images have C = {channels} channels, the filters W {self.W.shape} have {C}: "
+                "an image and a filter must have the same number of channels"
+            )
+        OH = conv_output_size(H, FH, self.stride, self.pad)
+        OW = conv_output_size(W, FW, self.stride, self.pad)
+        return FN, OH, OW
+
+    def forward(self, x, train_flg=True):
+        """Compute the feature maps.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, C, H, W)
+            Images, floating point.
+        train_flg : bool, default True
+            Keep what `backward` needs.
+
+        Returns
+        -------
+        ndarray, shape (N, FN, OH, OW)
+            Feature maps, in the dtype of x.
+
+        Raises
+        ------
+        ValueError
+            If x is not a 4-D batch of floating-point images, if its channels are not the
+            filters', or if a filter does not fit.
+        """
+        N, C, H, W = check_float_images(x)
+        FN, OH, OW = self.output_shape((C, H, W))
+        _, _, FH, FW = self.W.shape
+        windows = sliding_windows(x, FH, FW, self.stride, self.pad)  # (N, C, FH, FW, OH, OW)
+        col = windows.reshape(N, C * FH * FW, OH * OW)  # the copy: one window per column
+        row_W = self.W.reshape(FN, -1).astype(x.dtype, copy=False)  # (FN, C*FH*FW)
+        out = row_W @ col  # (N, FN, OH*OW)
+        out += self.b.reshape(FN, 1).astype(x.dtype, copy=False)
+        return self._keep(train_flg, out.reshape(N, FN, OH, OW), x.shape, col)
+
+    def backward(self, dout, need_dx=True):
+        """Send the gradient to the filters, the bias and the images.
+
+        Parameters
+        ----------
+        dout : ndarray, shape (N, FN, OH, OW)
+            Gradient of the loss by the output.
+        need_dx : bool, default True
+            The first layer of a network can save itself dx: nobody is behind it to read it.
+
+        Returns
+        -------
+        ndarray, shape (N, C, H, W), or None
+            Gradient of the loss by x.
+        """
+        x_shape, col = self._recall(dout)
+        N, FN, OH, OW = dout.shape
+        _, C, FH, FW = self.W.shape
+        dout = dout.reshape(N, FN, OH * OW)
+        self.db = dout.sum(axis=(0, 2))  # b went to every place: all its gradients add up
+        self.dW = (dout @ col.transpose(0, 2, 1)).sum(axis=0).reshape(self.W.shape)
+        if not need_dx:
+            return None
+        dcol = self.W.reshape(FN, -1).T.astype(dout.dtype, copy=False) @ dout
+        dwindows = dcol.reshape(N, C, FH, FW, OH, OW)
+        return add_windows(dwindows, x_shape, self.stride, self.pad)  # (N, C, H, W)
+
+
+class Pooling(Layer):
+    """Shrink each channel: of every window, keep the largest number or the mean.
+
+    Nothing is learned, and channels do not mix.
+
+    Parameters
+    ----------
+    pool_h, pool_w : int
+        Window height and width.
+    stride : int, default 2
+        Step S between windows.
+    pad : int, default 0
+        Padding P on every side, smaller than the window. It is -inf for the maximum, which never
+        picks it, and 0 for the mean, where it counts: the divisor is always pool_h*pool_w.
+    mode : {"max", "average"}, default "max"
+        Which of the two.
+
+    Raises
+    ------
+    ValueError
+        If the padding is not smaller than the window (a window would see nothing else), or if
+        `mode` is another word.
+
+    Notes
+    -----
+    Book sections 7.3 and 7.4.4. The loops behind it: `cnnlib.naive.max_pool`, `average_pool`.
+    """
+
+    def __init__(self, pool_h, pool_w, stride=2, pad=0, mode="max"):
+        if pad >= min(pool_h, pool_w):
+            raise ValueError(
+                f"pad {pad} must be smaller than the pooling window {pool_h} x {pool_w}: "
+                "a window in the corner would see nothing but padding"
+            )
+        if mode not in ("max", "average"):
+            raise ValueError(f"mode must be 'max' or 'average', got {mode!r}")
+        self.pool_h, self.pool_w = pool_h, pool_w
+        self.stride, self.pad = stride, pad
+        self.mode = mode
+
+    def output_shape(self, input_shape):
+        """Give (C, OH, OW) for one image (C, H, W), by formula (7.1)."""
+        C, H, W = input_shape
+        OH = conv_output_size(H, self.pool_h, self.stride, self.pad)
+        OW = conv_output_size(W, self.pool_w, self.stride, self.pad)
+        return C, OH, OW
+
+    def forward(self, x, train_flg=True):
+        """Pool every channel.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, C, H, W)
+            Feature maps, floating point.
+        train_flg : bool, default True
+            Keep what `backward` needs.
+
+        Returns
+        -------
+        ndarray, shape (N, C, OH, OW)
+            Pooled maps, in the dtype of x.
+
+        Raises
+        ------
+        ValueError
+            If x is not a 4-D batch of floating-point images, or if a window does not fit.
+        """
+        check_float_images(x)
+        _, OH, OW = self.output_shape(x.shape[1:])
+        padded = pad_images(x, self.pad, -np.inf if self.mode == "max" else 0)
+        places = self._places(padded, OH, OW)
+        out = next(places).copy()  # (N, C, OH, OW): the first element of every window at once,
+        for place in places:  # then the second of every window, and so on
+            if self.mode == "max":
+                np.maximum(out, place, out=out)
+            else:
+                out += place
+        if self.mode == "average":
+            out /= self.pool_h * self.pool_w
+        return self._keep(train_flg, out, padded, out)
+
+    def backward(self, dout):
+        """Send each gradient to where the maximum came from, or an equal share to every place.
+
+        Parameters
+        ----------
+        dout : ndarray, shape (N, C, OH, OW)
+            Gradient of the loss by the output.
+
+        Returns
+        -------
+        ndarray, shape (N, C, H, W)
+            Gradient of the loss by x. Where several places tie for a maximum, the first one, read
+            line by line, receives all of it.
+        """
+        padded, out = self._recall(dout)
+        _, _, OH, OW = dout.shape
+        dpadded = np.zeros(padded.shape, dtype=dout.dtype)
+        if self.mode == "average":
+            share = dout / (self.pool_h * self.pool_w)
+            for dplace in self._places(dpadded, OH, OW):
+                dplace += share
+        else:
+            waiting = np.ones(out.shape, dtype=bool)  # maxima whose place has not been met yet
+            for place, dplace in zip(
+                self._places(padded, OH, OW), self._places(dpadded, OH, OW), strict=True
+            ):
+                found = (place == out) & waiting
+                dplace += dout * found
+                waiting ^= found
+        _, _, H, W = padded.shape
+        return dpadded[:, :, self.pad : H - self.pad, self.pad : W - self.pad]
+
+    def _places(self, padded, OH, OW):
+        """Yield, for each place inside the window, that element of every window: a view."""
+        for i in range(self.pool_h):
+            for j in range(self.pool_w):
+                yield window_place(padded, i, j, OH, OW, self.stride)
+
+
+class Affine(Layer):
+    """Connect every input with every output: ``out = x @ W + b``.
+
+    A sample of any shape is flattened first: this is where the shape of an image is lost.
+
+    Parameters
+    ----------
+    W : ndarray, shape (D, M)
+        Weights, D inputs to M outputs. Shared, and updated in place by the optimiser.
+    b : ndarray, shape (M,)
+        Biases.
+
+    Attributes
+    ----------
+    dW, db : ndarray
+        Gradients of the loss, set by `backward`; shapes as W and b.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of W and b do not go together.
+
+    Notes
+    -----
+    Book section 5.6; the "fully connected layer" of section 7.2.1.
+    """
+
+    def __init__(self, W, b):
+        if np.ndim(W) != 2 or np.shape(b) != np.shape(W)[1:]:
+            raise ValueError(
+                "weights W must have shape (D, M) and the bias b shape (M,), "
+                f"got W {np.shape(W)} and b {np.shape(b)}"
+            )
+        self.W, self.b = W, b
+        self.dW = self.db = None
+
+    def output_shape(self, input_shape):
+        """Give (M,), whatever the shape of the sample, as long as it has D elements."""
+        D, M = self.W.shape
+        if int(np.prod(input_shape)) != D:
+            raise ValueError(
+                f"a sample of shape {tuple(input_shape)} has {int(np.prod(input_shape))} elements, "
+                f"but W {self.W.shape} takes D = {D}"
+            )
+        return (M,)
+
+    def forward(self, x, train_flg=True):
+        """Flatten, multiply, add.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, ...)
+            Samples with D elements each, floating point.
+        train_flg : bool, default True
+            Keep what `backward` needs.
+
+        Returns
+        -------
+        ndarray, shape (N, M)
+            In the dtype of x.
+
+        Raises
+        ------
+        ValueError
+            If a sample does not have D elements, if there is none, or if x is not floating point.
+        """
+        check_float(x)
+        if len(x) == 0:
+            raise ValueError(f"the batch is empty: x has shape {x.shape}")
+        self.output_shape(x.shape[1:])
+        flat = x.reshape(len(x), -1)  # (N, D)
+        out = flat @ self.W.astype(x.dtype, copy=False)  # (N, M)
+        out += self.b.astype(x.dtype, copy=False)
+        return self._keep(train_flg, out, x.shape, flat)
+
+    def backward(self, dout, need_dx=True):
+        """Send the gradient to the weights, the bias and the input.
+
+        Parameters
+        ----------
+        dout : ndarray, shape (N, M)
+            Gradient of the loss by the output.
+        need_dx : bool, default True
+            As for `Convolution.backward`.
+
+        Returns
+        -------
+        ndarray, shape (N, ...), or None
+            Gradient of the loss by x, in the shape x had.
+        """
+        x_shape, flat = self._recall(dout)
+        self.db = dout.sum(axis=0)  # (M,)
+        self.dW = flat.T @ dout  # (D, M)
+        if not need_dx:
+            return None
+        return (dout @ self.W.T.astype(dout.dtype, copy=False)).reshape(x_shape)
+
+
+class Relu(Layer):
+    """Let positive numbers pass and set the others to zero: ``out = max(x, 0)``.
+
+    Notes
+    -----
+    Book section 5.5.1. The gradient passes where x > 0; at 0 it is taken as 0.
+    """
+
+    def forward(self, x, train_flg=True):
+        """Compute max(x, 0), element by element, for x of any shape."""
+        return self._keep(train_flg, np.maximum(x, 0), x > 0)
+
+    def backward(self, dout):
+        """Return `dout` where x was positive, and 0 elsewhere."""
+        (positive,) = self._recall(dout)
+        return dout * positive
+
+
+class Sigmoid(Layer):
+    """Squash every number into (0, 1): ``out = 1 / (1 + exp(-x))``.
+
+    Notes
+    -----
+    Book section 5.5.2. The gradient is ``out * (1 - out)``, at most 1/4: through many layers it
+    fades, which is why ReLU took over (section 7.7).
+    """
+
+    def forward(self, x, train_flg=True):
+        """Compute the sigmoid, element by element, for x of any shape."""
+        check_float(x)
+        out = 0.5 * (np.tanh(0.5 * x) + 1)  # the same function, and exp cannot overflow
+        return self._keep(train_flg, out, out)
+
+    def backward(self, dout):
+        """Return ``dout * out * (1 - out)``."""
+        (out,) = self._recall(dout)
+        return dout * out * (1 - out)
+
+
+class Dropout(Layer):
+    """Silence a random part of the neurons in every training step.
+
+    While training, each element is kept with probability ``1 - dropout_ratio`` and set to zero
+    otherwise. For inference nothing is dropped and everything is multiplied by
+    ``1 - dropout_ratio``, so that the sums keep the size they were trained with.
+
+    Parameters
+    ----------
+    dropout_ratio : float, default 0.5
+        Probability of being dropped, 0 <= dropout_ratio < 1.
+    rng : numpy.random.Generator, optional
+        Where the random numbers come from.
+
+    Raises
+    ------
+    ValueError
+        If `dropout_ratio` is not in [0, 1).
+
+    Notes
+    -----
+    Book section 6.4.3; Srivastava et al., Journal of Machine Learning Research 15 (2014). Newer
+    libraries scale while training instead ("inverted dropout"); the expected output is the same
+    up to the factor ``1 - dropout_ratio``.
+    """
+
+    def __init__(self, dropout_ratio=0.5, rng=None):
+        if not 0 <= dropout_ratio < 1:
+            raise ValueError(f"dropout_ratio must be in [0, 1), got {dropout_ratio}")
+        self.dropout_ratio = dropout_ratio
+        self.rng = np.random.default_rng() if rng is None else rng
+
+    def forward(self, x, train_flg=True):
+        """Drop elements of x at random while training; scale x by 1 - dropout_ratio otherwise."""
+        if not train_flg:
+            return self._keep(False, x * (1 - self.dropout_ratio))
+        kept = self.rng.random(x.shape, dtype=np.float32) >= self.dropout_ratio
+        return self._keep(True, x * kept, kept)
+
+    def backward(self, dout):
+        """Return `dout` where x was kept, and 0 where it was dropped."""
+        (kept,) = self._recall(dout)
+        return dout * kept
+
+
+class LocalResponseNormalization(Layer):
+    """Divide each response by the strength of its neighbours in the channel direction.
+
+    ::
+
+        out[c] = x[c] / scale[c]**beta,    scale[c] = k + alpha * sum of x[d]**2, |d - c| <= n // 2
+
+    at every image and place separately: a strong response quietens the neighbouring channels at
+    the same place.
+
+    Parameters
+    ----------
+    n : int, default 5
+        Number of neighbouring channels in the sum, odd; fewer at the two ends.
+    k, alpha, beta : float, default 2, 1e-4, 0.75
+        Constants of the formula; the defaults are AlexNet's.
+
+    Raises
+    ------
+    ValueError
+        If n is not a positive odd number, or k is not positive.
+
+    Notes
+    -----
+    Book section 7.7; Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep
+    Convolutional Neural Networks" (2012), section 3.3. PyTorch divides alpha by n.
+    """
+
+    def __init__(self, n=5, k=2.0, alpha=1e-4, beta=0.75):
+        if n < 1 or n % 2 == 0:
+            raise ValueError(f"n must be odd, so that the channel itself is the middle; got {n}")
+        if k <= 0:
+            raise ValueError(f"k must be positive, so that nothing is divided by zero; got {k}")
+        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
+
+    def forward(self, x, train_flg=True):
+        """Normalise x, shape (N, C, H, W), across its channels."""
+        check_float_images(x)
+        scale = self.k + self.alpha * self._sum_neighbours(x**2)  # (N, C, H, W)
+        return self._keep(train_flg, x * scale**-self.beta, x, scale)
+
+    def backward(self, dout):
+        """Return dx: what x[c] does through its own numerator, and through every scale it is in.
+
+        ::
+
+            dx = dout * scale**-beta - 2*alpha*beta * x * sum of  dout*x * scale**(-beta - 1)
+
+        summed over the same neighbours.
+        """
+        x, scale = self._recall(dout)
+        own = dout * scale**-self.beta
+        shared = self._sum_neighbours(own * x / scale)
+        return own - (2 * self.alpha * self.beta) * x * shared
+
+    def _sum_neighbours(self, a):
+        """Add up, for each channel, the n channels around it; a has shape (N, C, H, W)."""
+        total = a.copy()
+        for distance in range(1, min(self.n // 2, a.shape[1] - 1) + 1):
+            total[:, distance:] += a[:, :-distance]
+            total[:, :-distance] += a[:, distance:]
+        return total
+
+
+class SoftmaxWithLoss(Layer):
+    """Turn scores into probabilities, and measure how surprised they are by the right answer.
+
+    ::
+
+        y[n, k] = exp(x[n, k]) / sum over j of exp(x[n, j])
+        loss    = - mean over n of  log y[n, t[n]]
+
+    Attributes
+    ----------
+    y : ndarray, shape (N, K)
+        Probabilities of the last training forward pass.
+    t : ndarray of int, shape (N,)
+        Its labels as class numbers.
+    loss : float
+        The last loss, in nats.
+
+    Notes
+    -----
+    Book section 5.6.3. The largest score is subtracted first and the logarithm is taken of the
+    sum, not of y: so neither large nor hopeless scores overflow or become log(0).
+    """
+
+    def __init__(self):
+        self.loss = self.y = self.t = None
+
+    def forward(self, x, t, train_flg=True):
+        """Compute the mean loss of a batch.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, K)
+            Scores of the K classes.
+        t : ndarray, shape (N,) or (N, K)
+            Labels, as class numbers 0..K-1 or one-hot.
+        train_flg : bool, default True
+            Keep what `backward` needs.
+
+        Returns
+        -------
+        float
+            Mean of -log(probability of the right class).
+
+        Raises
+        ------
+        ValueError
+            If the labels do not fit the scores: `class_indices` says what may be wrong.
+        """
+        check_float(x)
+        if x.ndim != 2 or 0 in x.shape:
+            raise ValueError(f"scores must have shape (N, K) with N, K >= 1, got {x.shape}")
+        t = class_indices(t, *x.shape)
+        x = x - x.max(axis=1, keepdims=True)
+        exp_x = np.exp(x)
+        sum_exp = exp_x.sum(axis=1, keepdims=True)
+        log_y = x[np.arange(len(x)), t] - np.log(sum_exp[:, 0])  # (N,)
+        self.loss = -float(log_y.mean())
+        self.y, self.t = (exp_x / sum_exp, t) if train_flg else (None, None)
+        return self.loss
+
+    def backward(self, dout=1):
+        """Return ``(y - one_hot(t)) * dout / N``, shape (N, K): the famous difference."""
+        if self.y is None:
+            raise RuntimeError("SoftmaxWithLoss.backward needs forward(x, t) first")
+        dx = self.y.copy()
+        dx[np.arange(len(dx)), self.t] -= 1
+        dx *= dout / len(dx)
+        return dx
+
+
+def class_indices(t, N, K):
+    """Return labels as class numbers, from class numbers or one-hot rows, after checking them.
+
+    Parameters
+    ----------
+    t : array_like, shape (N,) of int, or (N, K)
+        Class numbers 0..K-1, or rows with a single 1 and zeros.
+    N, K : int
+        Number of samples and of classes.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+
+    Raises
+    ------
+    ValueError
+        For any other shape (also (N, 1), which NumPy would broadcast without a word), for labels
+        out of range or not whole, and for rows that are not one-hot.
+    """
+    t = np.asarray(t)
+    if t.shape == (N, K):
+        if not ((t == 0) | (t == 1)).all() or not (t.sum(axis=1) == 1).all():
+            raise ValueError(f"labels of shape (N, K) = {t.shape} must be one-hot rows")
+        return t.argmax(axis=1)
+    if t.shape != (N,):
+        raise ValueError(
+            f"labels must have shape (N,) = ({N},) or, one-hot, (N, K) = ({N}, {K}); got {t.shape}"
+        )
+    if not np.issubdtype(t.dtype, np.integer):
+        raise ValueError(f"class numbers must be integers, got dtype {t.dtype}")
+    if t.min() < 0 or t.max() >= K:
+        raise ValueError(f"class numbers must be 0..{K - 1}, got {t.min()}..{t.max()}")
+    return t
+
+
+def check_float(x):
+    """Raise ValueError unless x is a floating-point array."""
+    if not np.issubdtype(getattr(x, "dtype", type(x)), np.floating):
+        raise ValueError(
+            f"x must be a floating-point array, got {getattr(x, 'dtype', type(x).__name__)}; "
+            "for pixels use x.astype(np.float32) / 255"
+        )
+
+
+def check_float_images(x):
+    """Return the shape (N, C, H, W) of a floating-point array, or raise ValueError."""
+    check_float(x)
+    return check_images(x)

@@ -1,0 +1,543 @@
+"""Networks: a list of layers, and a loss at the end.
+
+`SimpleConvNet` is the network of section 7.5, written out as the book lists it. What it shares with
+all others (predict, loss, accuracy, gradient, saving) stands above it in `Network`, and fits on a
+page because every layer answers to the same two words, forward and backward. `LeNet` and `AlexNet`
+(section 7.7) follow, on the same base.
+"""
+
+import copy
+import os
+import tempfile
+import zipfile
+
+import numpy as np
+
+from cnnlib.gradients import numerical_gradient
+from cnnlib.layers import (
+    Affine,
+    Convolution,
+    Dropout,
+    LocalResponseNormalization,
+    Pooling,
+    Relu,
+    Sigmoid,
+    SoftmaxWithLoss,
+    class_indices,
+)
+
+
+class Network:
+    """Layers in order, a softmax with loss at the end, and what one does with them.
+
+    Parameters
+    ----------
+    input_dim : tuple of int
+        Shape (C, H, W) of one image.
+    dtype : dtype, default numpy.float32
+        Dtype of the parameters; float64 for gradient checks.
+    rng : numpy.random.Generator or int, optional
+        Source of the initial weights, or a seed for one.
+
+    Attributes
+    ----------
+    params : dict of ndarray
+        W1, b1, W2, b2, ... in the order of the layers. The layers hold the same arrays: whoever
+        changes one in place changes the network.
+    layers : dict of Layer
+        From the input to the scores.
+    last_layer : SoftmaxWithLoss
+        From the scores to the loss.
+    """
+
+    def __init__(self, input_dim, dtype=np.float32, rng=None):
+        if len(input_dim) != 3 or min(input_dim) < 1:
+            raise ValueError(f"input_dim must be (C, H, W), each at least 1; got {input_dim}")
+        self.input_dim = tuple(input_dim)
+        self.dtype = np.dtype(dtype)
+        self.rng = np.random.default_rng(rng)
+        self.params = {}
+        self.layers = {}
+        self.last_layer = SoftmaxWithLoss()
+
+    def predict(self, x, train_flg=False):
+        """Compute the scores of the classes, layer after layer.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, C, H, W)
+            Images, floating point.
+        train_flg : bool, default False
+            Keep what the backward pass needs, and let Dropout drop.
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+            Scores before the softmax; the largest is the answer.
+
+        Raises
+        ------
+        ValueError
+            If the images are not of the shape this network was built for.
+        """
+        if np.shape(x)[1:] != self.input_dim:
+            raise ValueError(
+                f"{type(self).__name__} was built for images (C, H, W) = {self.input_dim}, a "
+                f"batch (N, {', '.join(map(str, self.input_dim))}); got x of shape {np.shape(x)}"
+            )
+        for layer in self.layers.values():
+            x = layer.forward(x, train_flg)
+        return x
+
+    def loss(self, x, t, train_flg=True):
+        """Compute the mean loss of a batch: predict, then softmax with cross entropy.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, C, H, W)
+            Images.
+        t : ndarray, shape (N,) or (N, K)
+            Labels, as class numbers or one-hot.
+        train_flg : bool, default True
+            As for `predict`.
+
+        Returns
+        -------
+        float
+        """
+        return self.last_layer.forward(self.predict(x, train_flg), t, train_flg)
+
+    def accuracy(self, x, t, batch_size=100):
+        """Compute the share of right answers over all samples, the last partial batch included.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, C, H, W)
+            Images.
+        t : ndarray, shape (N,) or (N, K)
+            Labels, as class numbers or one-hot.
+        batch_size : int, default 100
+            How many samples go through the network at a time; it changes memory, not the result.
+
+        Returns
+        -------
+        float
+            Between 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If there are no samples, or as many labels as samples are missing.
+        """
+        if len(x) == 0 or len(x) != len(t):
+            raise ValueError(f"accuracy needs samples and a label for each: {len(x)} and {len(t)}")
+        right = 0
+        for start in range(0, len(x), batch_size):
+            scores = self.predict(x[start : start + batch_size])
+            labels = class_indices(t[start : start + batch_size], *scores.shape)
+            right += int((scores.argmax(axis=1) == labels).sum())
+        return right / len(x)
+
+    def gradient(self, x, t):
+        """Compute the gradient of the loss by every parameter, by backpropagation.
+
+        The loss itself comes along for free: ``network.last_layer.loss``.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, C, H, W)
+            Images.
+        t : ndarray, shape (N,) or (N, K)
+            Labels.
+
+        Returns
+        -------
+        dict of ndarray
+            Names and shapes as `params`.
+        """
+        self.loss(x, t)
+        dout = self.last_layer.backward(1)
+        first, *others = self.layers.values()
+        for layer in reversed(others):
+            dout = layer.backward(dout)
+        first.backward(dout, need_dx=False)  # nobody asks for the gradient of the images here
+
+        grads = {}
+        for number, layer in enumerate(self._parameter_layers(), start=1):
+            grads[f"W{number}"] = layer.dW
+            grads[f"b{number}"] = layer.db
+        return grads
+
+    def numerical_gradient(self, x, t):
+        """Compute the same gradient by central differences: slow, and independent of `backward`.
+
+        It runs on a float64 copy of the network: in float32 the differences would drown in
+        rounding.
+
+        Parameters
+        ----------
+        x, t : ndarray
+            As for `gradient`. Two forward passes for every single parameter: take few and small
+            images.
+
+        Returns
+        -------
+        dict of ndarray
+            Names and shapes as `params`, in float64.
+        """
+        twin = self.astype(np.float64)
+        x = np.asarray(x, dtype=np.float64)
+        return {
+            name: numerical_gradient(lambda _: twin.loss(x, t), p)
+            for name, p in twin.params.items()
+        }
+
+    def astype(self, dtype):
+        """Return an independent copy of the network whose parameters have another dtype."""
+        twin = copy.deepcopy(self)
+        twin.dtype = np.dtype(dtype)
+        for number, layer in enumerate(twin._parameter_layers(), start=1):
+            layer.W = twin.params[f"W{number}"] = layer.W.astype(dtype)
+            layer.b = twin.params[f"b{number}"] = layer.b.astype(dtype)
+        return twin
+
+    def summary(self):
+        """List the layers with the shape of what they put out and their number of parameters.
+
+        Returns
+        -------
+        list of (str, tuple of int, int)
+            Name, shape for one image, number of weights and biases; the input stands first.
+        """
+        rows, shape = [("input", self.input_dim, 0)], self.input_dim
+        for name, layer in self.layers.items():
+            shape = layer.output_shape(shape)
+            size = layer.W.size + layer.b.size if hasattr(layer, "W") else 0
+            rows.append((name, shape, size))
+        return rows
+
+    def save_params(self, file_name="params.npz"):
+        """Write all parameters to a .npz file: whole or not at all.
+
+        Parameters
+        ----------
+        file_name : path-like, default "params.npz"
+            Written beside it first and then renamed, so that no half-written file is ever seen.
+        """
+        folder = os.path.dirname(os.path.abspath(file_name))
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".npz.part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(file, **self.params)
+            os.replace(temporary, file_name)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def load_params(self, file_name="params.npz"):
+        """Read parameters written by `save_params` into this network.
+
+        Everything is checked before the first number is overwritten. Any floating-point dtype is
+        taken (files may be stored as float16) and becomes the network's own.
+
+        Parameters
+        ----------
+        file_name : path-like, default "params.npz"
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is not a .npz file of plain arrays, or if names or shapes are not this network's.
+        """
+        try:
+            with open(file_name, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+                loaded = {name: file[name] for name in file.files}
+        except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{file_name} is not a .npz file of plain arrays: {error}") from error
+        if loaded.keys() != self.params.keys():
+            raise ValueError(
+                f"{file_name} holds {sorted(loaded)}, but {type(self).__name__} has "
+                f"{sorted(self.params)}"
+            )
+        for name, p in self.params.items():
+            if loaded[name].shape != p.shape:
+                raise ValueError(
+                    f"{name} has shape {loaded[name].shape} in {file_name}, but {p.shape} in this "
+                    f"{type(self).__name__}"
+                )
+            if not np.issubdtype(loaded[name].dtype, np.floating):
+                raise ValueError(f"{name} in {file_name} has dtype {loaded[name].dtype}, not float")
+        for name, p in self.params.items():
+            p[...] = loaded[name]
+
+    def _parameter_layers(self):
+        """List the layers that have weights, in order: the i-th one holds W<i> and b<i>."""
+        return [layer for layer in self.layers.values() if hasattr(layer, "W")]
+
+    def _gaussian(self, shape, std):
+        """Draw initial weights, normally distributed with mean 0 and standard deviation std."""
+        return (std * self.rng.standard_normal(shape, dtype=np.float32)).astype(self.dtype)
+
+
+class SimpleConvNet(Network):
+    """The network of section 7.5: conv - relu - pool - affine - relu - affine - softmax.
+
+    Parameters
+    ----------
+    input_dim : tuple of int, default (1, 28, 28)
+        Shape (C, H, W) of one image.
+    conv_param : dict, optional
+        Hyperparameters of the convolution; what is left out is taken from
+        ``{"filter_num": 30, "filter_size": 5, "pad": 0, "stride": 1}``.
+    hidden_size : int, default 100
+        Neurons of the hidden fully connected layer.
+    output_size : int, default 10
+        Number of classes K.
+    weight_init_std : float, default 0.01
+        Standard deviation of the initial weights. Biases start at zero.
+    dtype, rng
+        As for `Network`.
+
+    Raises
+    ------
+    ValueError
+        If `conv_param` has an unknown key, or if filter or pooling do not fit.
+
+    Notes
+    -----
+    Book section 7.5. The pooling is 2 x 2 with stride 2; where its input has an odd size, the last
+    row and column are left out, as everywhere in the field.
+    """
+
+    def __init__(
+        self,
+        input_dim=(1, 28, 28),
+        conv_param=None,
+        hidden_size=100,
+        output_size=10,
+        weight_init_std=0.01,
+        *,
+        dtype=np.float32,
+        rng=None,
+    ):
+        super().__init__(input_dim, dtype, rng)
+        defaults = {"filter_num": 30, "filter_size": 5, "pad": 0, "stride": 1}
+        conv_param = {} if conv_param is None else conv_param
+        if unknown := conv_param.keys() - defaults.keys():
+            raise ValueError(
+                f"unknown keys {sorted(unknown)} in conv_param; known are {list(defaults)}"
+            )
+        conv_param = defaults | conv_param
+        FN, FH = conv_param["filter_num"], conv_param["filter_size"]
+        C, _, _ = self.input_dim
+
+        # Weights of the convolution, and the two layers they go through
+        self.params["W1"] = self._gaussian((FN, C, FH, FH), weight_init_std)
+        self.params["b1"] = np.zeros(FN, dtype)
+        conv = Convolution(
+            self.params["W1"], self.params["b1"], conv_param["stride"], conv_param["pad"]
+        )
+        pool = Pooling(pool_h=2, pool_w=2, stride=2)
+        pool_output = pool.output_shape(conv.output_shape(self.input_dim))  # (FN, OH, OW)
+
+        # Weights of the two fully connected layers
+        pool_output_size = int(np.prod(pool_output))  # FN*OH*OW
+        self.params["W2"] = self._gaussian((pool_output_size, hidden_size), weight_init_std)
+        self.params["b2"] = np.zeros(hidden_size, dtype)
+        self.params["W3"] = self._gaussian((hidden_size, output_size), weight_init_std)
+        self.params["b3"] = np.zeros(output_size, dtype)
+
+        self.layers["Conv1"] = conv
+        self.layers["Relu1"] = Relu()
+        self.layers["Pool1"] = pool
+        self.layers["Affine1"] = Affine(self.params["W2"], self.params["b2"])
+        self.layers["Relu2"] = Relu()
+        self.layers["Affine2"] = Affine(self.params["W3"], self.params["b3"])
+
+
+class _Stack(Network):
+    """A network that is built by stacking layers, each sized by the output of the one before."""
+
+    @property
+    def _shape(self):
+        """Shape of one image after the layers stacked so far."""
+        return self.summary()[-1][1]
+
+    def _add(self, name, layer):
+        """Append a layer; its weights become the next W and b of `params`."""
+        layer.output_shape(self._shape)  # raises where the layer does not fit
+        self.layers[name] = layer
+        if hasattr(layer, "W"):
+            number = len(self._parameter_layers())
+            self.params[f"W{number}"], self.params[f"b{number}"] = layer.W, layer.b
+
+    def _add_convolution(self, name, filter_num, filter_size, stride=1, pad=0, bias=0.0):
+        C = self._shape[0]
+        W = self._weights((filter_num, C, filter_size, filter_size), C * filter_size**2)
+        b = np.full(filter_num, bias, self.dtype)
+        self._add(name, Convolution(W, b, stride, pad))
+
+    def _add_affine(self, name, size, bias=0.0):
+        D = int(np.prod(self._shape))
+        self._add(name, Affine(self._weights((D, size), D), np.full(size, bias, self.dtype)))
+
+    def _weights(self, shape, fan_in):
+        """Draw weights with the deviation asked for, or one that keeps the size of signals."""
+        std = self.weight_init_std
+        return self._gaussian(shape, np.sqrt(self.gain / fan_in) if std is None else std)
+
+
+class LeNet(_Stack):
+    """LeNet-5: conv - pool - conv - pool - conv - affine - affine, with sigmoids between.
+
+    With 32 x 32 images and pad 0 it has the published shapes: C1 6 x 28 x 28, S2 6 x 14 x 14,
+    C3 16 x 10 x 10, S4 16 x 5 x 5, C5 120 x 1 x 1, F6 84, output 10. A 28 x 28 image gets there
+    with pad 2, which is the default: the paper, too, set its digits into a larger frame.
+
+    Parameters
+    ----------
+    input_dim : tuple of int, default (1, 28, 28)
+        Shape (C, H, W) of one image.
+    output_size : int, default 10
+        Number of classes K.
+    pad : int, default 2
+        Zero padding of the first convolution.
+    weight_init_std : float, optional
+        Standard deviation of the initial weights; by default sqrt(1 / fan-in), chosen for the
+        sigmoid (Glorot and Bengio 2010).
+    activation : {"sigmoid", "relu"}, default "sigmoid"
+        What stands between the layers; ReLU for comparison.
+    dtype, rng
+        As for `Network`.
+
+    Notes
+    -----
+    Book section 7.7; LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to
+    Document Recognition" (1998), section II.B. As in the book, subsampling is a plain mean, C3
+    sees all six maps of S2, and the output is a softmax; in the paper subsampling has a trainable
+    coefficient and bias per map, C3 connects only some of the maps, and the output compares with
+    stored patterns.
+    """
+
+    def __init__(
+        self,
+        input_dim=(1, 28, 28),
+        output_size=10,
+        pad=2,
+        weight_init_std=None,
+        activation="sigmoid",
+        *,
+        dtype=np.float32,
+        rng=None,
+    ):
+        super().__init__(input_dim, dtype, rng)
+        if activation not in ("sigmoid", "relu"):
+            raise ValueError(f"activation must be 'sigmoid' or 'relu', got {activation!r}")
+        squash = {"sigmoid": Sigmoid, "relu": Relu}[activation]
+        self.weight_init_std = weight_init_std
+        self.gain = {"sigmoid": 1.0, "relu": 2.0}[activation]
+        self._add_convolution("C1", 6, 5, pad=pad)
+        self._add("Act1", squash())
+        self._add("S2", Pooling(2, 2, stride=2, mode="average"))
+        self._add_convolution("C3", 16, 5)
+        self._add("Act3", squash())
+        self._add("S4", Pooling(2, 2, stride=2, mode="average"))
+        self._add_convolution("C5", 120, 5)
+        self._add("Act5", squash())
+        self._add_affine("F6", 84)
+        self._add("Act6", squash())
+        self._add_affine("Output", output_size)
+
+
+class AlexNet(_Stack):
+    """AlexNet: five convolutions, three overlapping poolings, three affine layers, all with ReLU.
+
+    The defaults are the published shapes: 96 x 55 x 55 after the first convolution, 256 x 27 x 27,
+    384 x 13 x 13 twice, 256 x 13 x 13, then 4096, 4096 and 1000 neurons. `AlexNet.small` has the
+    same layers in a size that learns digits here.
+
+    Parameters
+    ----------
+    input_dim : tuple of int, default (3, 227, 227)
+        Shape (C, H, W) of one image. The paper says 224, but only 227 gives its 55 x 55.
+    output_size : int, default 1000
+        Number of classes K.
+    filter_nums : tuple of five int
+        Filters of the five convolutions.
+    hidden_size : int, default 4096
+        Neurons of the two hidden affine layers.
+    first_filter : tuple (size, stride, pad), default (11, 4, 0)
+        Window of the first convolution.
+    second_filter : tuple (size, stride, pad), default (5, 1, 2)
+        Window of the second one. The other three are 3 x 3 with pad 1.
+    dropout_ratio : float, default 0.5
+        For the two hidden affine layers.
+    weight_init_std : float, optional
+        Standard deviation of the initial weights; by default sqrt(2 / fan-in), chosen for ReLU
+        (He et al. 2015). The paper used 0.01.
+    dtype, rng
+        As for `Network`.
+
+    Notes
+    -----
+    Book section 7.7; Krizhevsky, Sutskever and Hinton (2012), section 3. The paper splits the
+    second, fourth and fifth convolution between two GPUs, so that its filters there see half of
+    the channels; here, as on one machine, they see all.
+    """
+
+    def __init__(
+        self,
+        input_dim=(3, 227, 227),
+        output_size=1000,
+        filter_nums=(96, 256, 384, 384, 256),
+        hidden_size=4096,
+        first_filter=(11, 4, 0),
+        second_filter=(5, 1, 2),
+        dropout_ratio=0.5,
+        weight_init_std=None,
+        *,
+        dtype=np.float32,
+        rng=None,
+    ):
+        super().__init__(input_dim, dtype, rng)
+        self.weight_init_std, self.gain = weight_init_std, 2.0
+        windows = (first_filter, second_filter, (3, 1, 1), (3, 1, 1), (3, 1, 1))
+        for i, (filter_num, window) in enumerate(zip(filter_nums, windows, strict=True), start=1):
+            self._add_convolution(f"Conv{i}", filter_num, *window)
+            self._add(f"Relu{i}", Relu())
+            if i in (1, 2):
+                self._add(f"Norm{i}", LocalResponseNormalization())
+            if i in (1, 2, 5):
+                self._add(f"Pool{i}", Pooling(3, 3, stride=2))
+        for i in (6, 7):
+            self._add_affine(f"Affine{i}", hidden_size)
+            self._add(f"Relu{i}", Relu())
+            self._add(f"Dropout{i}", Dropout(dropout_ratio, self.rng))
+        self._add_affine("Affine8", output_size)
+
+    @classmethod
+    def small(cls, input_dim=(1, 28, 28), output_size=10, **keywords):
+        """Build the same eleven kinds of steps for small images, quick enough to train here.
+
+        Parameters
+        ----------
+        input_dim : tuple of int, default (1, 28, 28)
+            Shape (C, H, W) of one image.
+        output_size : int, default 10
+            Number of classes K.
+        **keywords
+            Passed on to `AlexNet`.
+
+        Returns
+        -------
+        AlexNet
+            Filters 16, 32, 48, 48, 32; 5 x 5 windows first; 128 hidden neurons.
+        """
+        sizes = {
+            "filter_nums": (16, 32, 48, 48, 32),
+            "hidden_size": 128,
+            "first_filter": (5, 1, 2),
+        }
+        return cls(input_dim, output_size, **(sizes | keywords))

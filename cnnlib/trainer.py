@@ -1,0 +1,226 @@
+"""The training loop: draw a batch, take the gradient, take a step, look now and then.
+
+The state of a training run is its history: how many steps were taken is the length of the list of
+losses, and how many epochs were looked at the length of the list of accuracies. So a run can be
+stopped anywhere, by a button or by an interrupt, and goes on where it was.
+"""
+
+import math
+
+import numpy as np
+
+from cnnlib.optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+
+OPTIMIZERS = {
+    "sgd": SGD,
+    "momentum": Momentum,
+    "nesterov": Nesterov,
+    "adagrad": AdaGrad,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+}
+
+
+class Trainer:
+    """Train a network on images, and remember how it went.
+
+    Parameters
+    ----------
+    network : Network
+        Anything with `gradient`, `accuracy`, `params` and `last_layer`. Changed in place.
+    x_train, t_train : ndarray
+        Images and labels to learn from.
+    x_test, t_test : ndarray
+        Images and labels that are only looked at.
+    epochs : int, default 20
+        How many times every training image is shown.
+    mini_batch_size : int, default 100
+        Images per step. Each epoch is a new random order, cut into batches; the last may be
+        smaller.
+    optimizer : str or object, default "SGD"
+        One of SGD, Momentum, Nesterov, AdaGrad, RMSprop, Adam (in any case), or any object with
+        ``update(params, grads)``.
+    optimizer_param : dict, optional
+        Arguments of the optimiser, such as ``{"lr": 0.001}``; ``{"lr": 0.01}`` by default.
+    evaluate_sample_num_per_epoch : int, optional
+        Take only the first so many training and test images for the accuracies after each epoch.
+    verbose : bool, default True
+        Show a progress bar.
+    seed : int or numpy.random.Generator, optional
+        For the order of the images.
+    snapshots : sequence of str, default ()
+        Names of parameters of which copies are kept, such as ``["W1"]``.
+    snapshot_every : int, optional
+        Steps between two snapshots, the first before training; one epoch by default.
+
+    Attributes
+    ----------
+    train_loss_list, train_acc_list, test_acc_list : list of float
+        Loss of every step; accuracies after every epoch.
+    snapshots : dict of list of ndarray
+        For each chosen name its copies, taken after ``snapshot_iters`` steps.
+    optimizer : object
+        Its ``lr`` may be changed while training.
+
+    Raises
+    ------
+    ValueError
+        If images and labels differ in number, if there are none, if the batch size is not
+        between 1 and their number, or if a name is unknown.
+
+    Notes
+    -----
+    Book section 7.5 and its `common.trainer`. The loss comes from the forward pass that the
+    gradient needs anyway: there is no second one.
+    """
+
+    def __init__(
+        self,
+        network,
+        x_train,
+        t_train,
+        x_test,
+        t_test,
+        epochs=20,
+        mini_batch_size=100,
+        optimizer="SGD",
+        optimizer_param=None,
+        evaluate_sample_num_per_epoch=None,
+        verbose=True,
+        *,
+        seed=None,
+        snapshots=(),
+        snapshot_every=None,
+    ):
+        for name, x, t in (("train", x_train, t_train), ("test", x_test, t_test)):
+            if len(x) != len(t) or len(x) == 0:
+                raise ValueError(f"{name} data: {len(x)} images and {len(t)} labels")
+        if not 1 <= mini_batch_size <= len(x_train):
+            raise ValueError(
+                f"mini_batch_size must be 1..{len(x_train)} (the training images), "
+                f"got {mini_batch_size}"
+            )
+        if unknown := set(snapshots) - network.params.keys():
+            raise ValueError(f"no parameters {sorted(unknown)}; there are {list(network.params)}")
+        if isinstance(optimizer, str):
+            if optimizer.lower() not in OPTIMIZERS:
+                raise ValueError(f"unknown optimizer {optimizer!r}; known are {list(OPTIMIZERS)}")
+            settings = {"lr": 0.01} if optimizer_param is None else optimizer_param
+            optimizer = OPTIMIZERS[optimizer.lower()](**settings)
+        elif optimizer_param is not None:
+            raise ValueError("optimizer_param goes with the name of an optimizer, not an object")
+
+        self.network = network
+        self.x_train, self.t_train = x_train, t_train
+        self.x_test, self.t_test = x_test, t_test
+        self.epochs = epochs
+        self.batch_size = mini_batch_size
+        self.optimizer = optimizer
+        self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
+        self.verbose = verbose
+        self.rng = np.random.default_rng(seed)
+        self.iter_per_epoch = math.ceil(len(x_train) / mini_batch_size)
+        self.snapshot_every = snapshot_every or self.iter_per_epoch
+        self.train_loss_list, self.train_acc_list, self.test_acc_list = [], [], []
+        self.snapshots = {name: [] for name in snapshots}
+        self.snapshot_iters = []
+
+    @property
+    def current_iter(self):
+        """Number of steps taken so far."""
+        return len(self.train_loss_list)
+
+    @property
+    def max_iter(self):
+        """Number of steps of the whole run."""
+        return self.epochs * self.iter_per_epoch
+
+    @property
+    def history(self):
+        """History as arrays.
+
+        Returns
+        -------
+        dict of ndarray
+            ``loss`` (steps,), ``train_acc`` and ``test_acc`` (epochs,), and the two axes they
+            belong to: ``iter`` (steps,) and ``epoch`` (epochs,), both counted from 1.
+        """
+        return {
+            "iter": np.arange(1, len(self.train_loss_list) + 1),
+            "loss": np.array(self.train_loss_list),
+            "epoch": np.arange(1, len(self.test_acc_list) + 1),
+            "train_acc": np.array(self.train_acc_list),
+            "test_acc": np.array(self.test_acc_list),
+        }
+
+    def train(self):
+        """Run to the end, or until interrupted; called again, go on from there.
+
+        An interrupt (Ctrl-C, or the stop button of a notebook) ends the loop and not the program:
+        history and parameters stay as after the last whole step.
+
+        Returns
+        -------
+        Trainer
+            Itself, so that ``Trainer(...).train().history`` reads well.
+        """
+        from tqdm.auto import tqdm  # here, because not every place that imports cnnlib has it
+
+        with tqdm(
+            total=self.max_iter,
+            initial=self.current_iter,
+            unit="step",
+            leave=False,
+            disable=not self.verbose,
+        ) as bar:
+            try:
+                for loss in self.steps():
+                    bar.update()
+                    accuracy = f"{self.test_acc_list[-1]:.2%}" if self.test_acc_list else "-"
+                    bar.set_postfix(loss=f"{loss:.3f}", test=accuracy, refresh=False)
+            except KeyboardInterrupt:
+                print(f"stopped after step {self.current_iter} of {self.max_iter}; train() goes on")
+        return self
+
+    def steps(self):
+        """Yield the loss of one step after another, with a look at the accuracies in between.
+
+        `train` runs through this; so can any loop that wants to breathe between two steps, such as
+        a live panel in a notebook.
+        """
+        while True:
+            self._look()
+            if self.current_iter >= self.max_iter:
+                return
+            yield self.train_step()
+
+    def train_step(self):
+        """Take one step: a batch, its gradient, an update.
+
+        Returns
+        -------
+        float
+            The loss of the batch, before the update.
+        """
+        position = self.current_iter % self.iter_per_epoch
+        if position == 0:
+            self._order = self.rng.permutation(len(self.x_train))
+        batch = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        grads = self.network.gradient(self.x_train[batch], self.t_train[batch])
+        loss = self.network.last_layer.loss
+        self.optimizer.update(self.network.params, grads)
+        self.train_loss_list.append(loss)  # last: a step counts when it is whole
+        return loss
+
+    def _look(self):
+        """Take the snapshots and accuracies that are due after the steps taken so far."""
+        if len(self.snapshot_iters) <= self.current_iter // self.snapshot_every:
+            for name, copies in self.snapshots.items():
+                copies.append(self.network.params[name].copy())
+            self.snapshot_iters.append(self.current_iter)
+        if len(self.test_acc_list) < self.current_iter // self.iter_per_epoch:
+            n = self.evaluate_sample_num_per_epoch
+            train_acc = self.network.accuracy(self.x_train[:n], self.t_train[:n])
+            test_acc = self.network.accuracy(self.x_test[:n], self.t_test[:n])
+            self.train_acc_list.append(train_acc)
+            self.test_acc_list.append(test_acc)

@@ -1,0 +1,437 @@
+import functools
+import gzip
+import hashlib
+import http.server
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnlib import datasets
+from cnnlib.datasets import load_digits28, load_fashion_mnist, load_mnist, read_idx
+
+MIRRORS = dict(datasets.MIRRORS)  # the real ones; every test starts without
+REAL_DATA = os.environ.get("CNNLIB_DATA_DIR")
+# Of all pictures and labels, training ones first: the split depends on NumPy keeping its stream.
+DIGITS_HASH = "485f98f297ae8f3123e292bc803ee2bcd02ff6560110987e4e246260c6893688"
+LOADERS = [("mnist", load_mnist), ("fashion-mnist", load_fashion_mnist)]
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch, tmp_path):
+    """No test sees the user's data or cache, and none leaves this machine."""
+    monkeypatch.delenv("CNNLIB_DATA_DIR", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(datasets, "_cache_folder", lambda: tmp_path / "cache")
+    for name in datasets.MIRRORS:
+        monkeypatch.setitem(datasets.MIRRORS, name, ())
+
+
+def idx_bytes(array):
+    array = np.asarray(array, dtype=np.uint8)
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def made_up(n_train=5, n_test=3):
+    """Four small arrays in the order of datasets.FILES."""
+    rng = np.random.default_rng(0)
+    arrays = []
+    for n in (n_train, n_test):
+        images = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+        images[0, 0, :2] = 0, 255
+        arrays += [images, rng.integers(0, 10, n, dtype=np.uint8)]
+    return arrays
+
+
+def write_set(folder, arrays, compress=True):
+    folder.mkdir(parents=True, exist_ok=True)
+    for file_name, array in zip(datasets.FILES, arrays, strict=True):
+        if compress:
+            (folder / file_name).write_bytes(gzip.compress(idx_bytes(array), mtime=0))
+        else:
+            (folder / file_name.removesuffix(".gz")).write_bytes(idx_bytes(array))
+    return folder
+
+
+# --- the digits that come with the package ----------------------------------------------------
+
+
+def test_digits_file_is_scikit_learns_and_needs_no_pickle():
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    path = resources.files("cnnlib") / "data" / "digits.npz"
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        assert sorted(stored) == ["images", "labels"]
+        images, labels = stored["images"], stored["labels"]
+    assert images.dtype == labels.dtype == np.uint8
+    np.testing.assert_array_equal(images, digits.images)
+    np.testing.assert_array_equal(labels, digits.target)
+
+
+def test_digits_have_the_frame_of_mnist():
+    for x, _ in load_digits28(normalize=False):
+        assert x.dtype == np.uint8
+        outside = np.ones((28, 28), dtype=bool)
+        outside[4:24, 4:24] = False
+        assert not x[:, 0, outside].any()
+        assert x.max() == 255
+        assert (x.max(axis=(1, 2, 3)) > 200).all()  # every picture holds a stroke
+
+
+def test_enlarging_agrees_with_the_textbook_cubic():
+    images = np.random.default_rng(1).integers(0, 17, (4, 8, 8), dtype=np.uint8)
+    expected = np.zeros((4, 20, 20))
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2))).astype(float)
+    for i in range(20):
+        for j in range(20):
+            row, column = (i + 0.5) / 2.5 - 0.5, (j + 0.5) / 2.5 - 0.5
+            r, c = int(np.floor(row)), int(np.floor(column))
+            patch = padded[:, r + 1 : r + 5, c + 1 : c + 5]
+            rows = np.array([catmull_rom(row - r, k) for k in range(4)])
+            columns = np.array([catmull_rom(column - c, k) for k in range(4)])
+            expected[:, i, j] = np.einsum("nij,i,j->n", patch, rows, columns) * 255 / 16
+    actual = datasets._enlarge(images)[:, 4:24, 4:24]
+    np.testing.assert_allclose(actual, np.clip(expected, 0, 255), atol=0.5 + 1e-9)
+
+
+def catmull_rom(t, k):
+    """Weight of the k-th of four neighbours, from the matrix in the textbooks."""
+    matrix = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
+    return (np.array([1, t, t**2, t**3]) @ matrix)[k]
+
+
+def test_digits_are_the_same_bytes_on_every_machine():
+    (x_train, t_train), (x_test, t_test) = load_digits28(normalize=False)
+    pictures = np.concatenate([x_train, x_test]).tobytes()
+    labels = np.concatenate([t_train, t_test]).astype(np.uint8).tobytes()
+    assert hashlib.sha256(pictures + labels).hexdigest() == DIGITS_HASH
+
+
+def test_digits_split_is_fixed_and_disjoint():
+    first, again = load_digits28(), load_digits28()
+    (x_train, t_train), (x_test, t_test) = first
+    for (x, t), (x2, t2) in zip(first, again, strict=True):
+        np.testing.assert_array_equal(x, x2)
+        np.testing.assert_array_equal(t, t2)
+    assert (len(x_train), len(x_test)) == (1437, 360)
+    assert set(t_train) == set(t_test) == set(range(10))
+    # All pictures differ, so that a picture in both halves would show here.
+    everything = np.concatenate([x_train, x_test]).reshape(1797, -1)
+    assert len(np.unique(everything, axis=0)) == 1797
+
+
+def test_digits_options():
+    (x, t), _ = load_digits28()
+    assert (x.shape, x.dtype, t.shape, t.dtype) == (
+        (1437, 1, 28, 28),
+        np.float32,
+        (1437,),
+        np.int64,
+    )
+    assert (x.min(), x.max()) == (0, 1)
+    (x_flat, t_hot), _ = load_digits28(normalize=False, flatten=True, one_hot_label=True)
+    assert (x_flat.shape, x_flat.dtype) == ((1437, 784), np.uint8)
+    assert (t_hot.shape, t_hot.dtype) == ((1437, 10), np.float32)
+    np.testing.assert_array_equal(x_flat.reshape(x.shape) / np.float32(255), x)
+    np.testing.assert_array_equal(t_hot.argmax(axis=1), t)
+    assert (t_hot.sum(axis=1) == 1).all()
+
+
+def test_import_and_digits_load_nothing_but_numpy():
+    code = (
+        "import sys; from cnnlib.datasets import load_digits28; load_digits28();"
+        "print(sorted({'pooch', 'requests', 'tqdm', 'matplotlib'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+# --- the IDX format ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 28, 28), (2, 0)])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_read_idx_gives_back_what_was_written(tmp_path, shape, pack):
+    array = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    path = tmp_path / "file"
+    path.write_bytes(pack(idx_bytes(array)))
+    result = read_idx(path)
+    assert result.dtype == np.uint8
+    assert result.flags.writeable
+    np.testing.assert_array_equal(result, array)
+
+
+GOOD = idx_bytes(np.arange(6).reshape(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "starts with b''.*two zero bytes"),
+        (b"<html>", "starts with b'<htm'"),
+        (b"\0\0\x0d" + GOOD[3:], "type code is 13, expected 8"),
+        (GOOD[:7], "ends after 7 bytes.*2 axes alone has 12"),
+        (GOOD[:-1], r"5 bytes.*expected 6 for shape \(2, 3\).*truncated"),
+        (GOOD + b"\0", "7 bytes.*expected 6.*too long"),
+        (b"\0\0\x08\x02" + b"\xff" * 8, "expected 18446744065119617025 .*truncated"),
+        (gzip.compress(GOOD)[:-9], "damaged gzip"),  # cut off
+        (gzip.compress(GOOD) + b"more", "damaged gzip"),
+        (gzip.compress(GOOD)[:-8] + b"\1" * 8, "damaged gzip"),  # wrong check sum
+        (b"\x1f\x8b\x08\0" + b"\xff" * 30, "damaged gzip"),  # no deflate stream
+        (gzip.compress(GOOD[:-1]), "truncated"),
+    ],
+)
+def test_read_idx_refuses(tmp_path, content, message):
+    path = tmp_path / "some-file"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"some-file.*{message}"):
+        read_idx(path)
+
+
+# --- files in a folder of one's own -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "load"), LOADERS)
+@pytest.mark.parametrize("compress", [True, False])
+@pytest.mark.parametrize("by_environment", [True, False])
+def test_local_folder(tmp_path, monkeypatch, name, load, compress, by_environment):
+    arrays = made_up()
+    write_set(tmp_path / name, arrays, compress)
+    if by_environment:
+        monkeypatch.setenv("CNNLIB_DATA_DIR", str(tmp_path))
+        result = load()
+    else:
+        monkeypatch.setenv("CNNLIB_DATA_DIR", str(tmp_path / "not this one"))
+        result = load(folder=tmp_path)
+    for (x, t), images, labels in zip(result, arrays[::2], arrays[1::2], strict=True):
+        assert (x.dtype, t.dtype) == (np.float32, np.int64)
+        np.testing.assert_array_equal(x, images.reshape(-1, 784) / np.float32(255))
+        np.testing.assert_array_equal(t, labels)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_options_of_mnist(tmp_path):
+    arrays = made_up()
+    write_set(tmp_path / "mnist", arrays)
+    (x, t), _ = load_mnist(normalize=False, flatten=False, one_hot_label=True, folder=tmp_path)
+    assert (x.shape, x.dtype) == ((5, 1, 28, 28), np.uint8)
+    np.testing.assert_array_equal(x[:, 0], arrays[0])
+    assert (t.shape, t.dtype) == ((5, 10), np.float32)
+    np.testing.assert_array_equal(t.argmax(axis=1), arrays[1])
+
+
+def test_missing_files_are_named(tmp_path):
+    folder = write_set(tmp_path / "mnist", made_up())
+    (folder / datasets.FILES[1]).unlink()
+    (folder / datasets.FILES[2]).unlink()
+    with pytest.raises(FileNotFoundError) as caught:
+        load_mnist(folder=tmp_path)
+    message = str(caught.value)
+    assert str(folder) in message
+    assert [name in message for name in datasets.FILES] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("order", "change", "message"),
+    [
+        ((1, 0, 2, 3), {}, r"train-images.*\(5,\), expected \(N, 28, 28\).*swapped"),
+        ((0, 1, 3, 2), {}, r"t10k-images.*\(3,\), expected \(N, 28, 28\).*swapped"),
+        ((0, 0, 2, 3), {}, r"train-labels.*\(5, 28, 28\), expected \(N,\)"),
+        ((0, 3, 2, 3), {}, "holds 5 images.*3 labels"),
+        ((0, 1, 2, 3), {1: [0, 1, 2, 3, 10]}, "train-labels.*label 10, expected 0..9"),
+        ((0, 1, 2, 3), {0: np.zeros((5, 28, 27))}, r"\(5, 28, 27\)"),
+        ((0, 1, 2, 3), {2: np.zeros((0, 28, 28)), 3: []}, "N >= 1"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(tmp_path, order, change, message):
+    arrays = made_up()
+    for i, array in change.items():
+        arrays[i] = array
+    write_set(tmp_path / "mnist", [arrays[i] for i in order])
+    with pytest.raises(ValueError, match=message):
+        load_mnist(folder=tmp_path)
+
+
+# --- download ---------------------------------------------------------------------------------
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A web server over tmp_path/"www"; `asked` lists the paths that were requested."""
+    (tmp_path / "www").mkdir()
+    handler = functools.partial(Quiet, directory=tmp_path / "www")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        httpd.asked = []
+        httpd.url = f"http://127.0.0.1:{httpd.server_port}/"
+        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield httpd
+        httpd.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def dead_mirror():
+    """An address that refuses connections: bound, so that nobody else takes it, not listening."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/"
+
+
+@pytest.fixture
+def publish(tmp_path, monkeypatch):
+    """Put a made-up data set on the server and make its hashes the known ones."""
+
+    def publish(name, arrays):
+        folder = write_set(tmp_path / "www" / "good", arrays)
+        hashes = [hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in datasets.FILES]
+        monkeypatch.setitem(datasets.SHA256, name, tuple(hashes))
+        return folder
+
+    return publish
+
+
+def use_mirrors(monkeypatch, name, *mirrors):
+    monkeypatch.setitem(datasets.MIRRORS, name, mirrors)
+
+
+def cached(tmp_path, name="mnist"):
+    return sorted(path.name for path in (tmp_path / "cache" / name).glob("*"))
+
+
+@pytest.mark.parametrize(("name", "load"), LOADERS)
+def test_download_then_cache(tmp_path, monkeypatch, server, dead_mirror, publish, name, load):
+    arrays = made_up()
+    publish(name, arrays)
+    use_mirrors(monkeypatch, name, server.url + "good/")
+    (x, t), _ = load(normalize=False)
+    np.testing.assert_array_equal(x, arrays[0].reshape(-1, 784))
+    np.testing.assert_array_equal(t, arrays[1])
+    assert cached(tmp_path, name) == sorted(datasets.FILES)  # and no temporary files
+
+    use_mirrors(monkeypatch, name, dead_mirror)
+    again = load(normalize=False)
+    np.testing.assert_array_equal(again[0][0], x)
+    assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("fault", ["refused", "not found", "other content", "half a file"])
+def test_next_mirror_is_tried(tmp_path, monkeypatch, server, dead_mirror, publish, fault):
+    folder = publish("mnist", made_up())
+    other = tmp_path / "www" / "other"
+    if fault in ("other content", "half a file"):
+        other.mkdir()
+        for name in datasets.FILES:
+            right = (folder / name).read_bytes()
+            half = right[: len(right) // 2]
+            (other / name).write_bytes(half if fault == "half a file" else right + b"!")
+    first = dead_mirror if fault == "refused" else server.url + "other/"
+    use_mirrors(monkeypatch, "mnist", first, server.url + "good/")
+    (x, _), _ = load_mnist()
+    assert x.shape == (5, 784)
+    assert cached(tmp_path) == sorted(datasets.FILES)
+
+
+def test_wrong_hash_everywhere_leaves_nothing_in_the_cache(tmp_path, monkeypatch, server, publish):
+    folder = publish("mnist", made_up())
+    (folder / datasets.FILES[0]).write_bytes(b"something else")
+    use_mirrors(monkeypatch, "mnist", server.url + "good/")
+    with pytest.raises(ConnectionError, match=r"train-images.*\n.*does not match the known hash"):
+        load_mnist()
+    assert cached(tmp_path) == []
+
+
+def test_damaged_file_in_the_cache_is_replaced(tmp_path, monkeypatch, server, publish):
+    publish("mnist", made_up())
+    use_mirrors(monkeypatch, "mnist", server.url + "good/")
+    load_mnist()
+    (tmp_path / "cache" / "mnist" / datasets.FILES[2]).write_bytes(b"damaged")
+    load_mnist()
+    assert server.asked[4:] == ["/good/" + datasets.FILES[2]]
+
+
+def test_without_network_the_message_gives_each_reason_and_the_way_out(
+    tmp_path, monkeypatch, server, dead_mirror
+):
+    use_mirrors(monkeypatch, "mnist", dead_mirror, server.url + "nothing/")
+    with pytest.raises(ConnectionError) as caught:
+        load_mnist()
+    message = str(caught.value)
+    for part in (dead_mirror, "refused", server.url, "404"):
+        assert part in message
+    for part in ("train-images-idx3-ubyte.gz", "folder=", "CNNLIB_DATA_DIR", "load_digits28()"):
+        assert part in message
+    assert cached(tmp_path) == []
+
+
+def test_unwritable_cache_names_the_folder(tmp_path, monkeypatch, server, publish):
+    publish("mnist", made_up())
+    use_mirrors(monkeypatch, "mnist", server.url + "good/", server.url + "good/")
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="cannot keep train-images") as caught:
+        load_mnist()
+    message = str(caught.value)
+    for part in (str(tmp_path / "cache" / "mnist"), "CNNLIB_DATA_DIR", "load_digits28()"):
+        assert part in message
+    assert server.asked == []
+
+
+def test_cache_without_permission_names_the_folder(tmp_path, monkeypatch):
+    # Root may write everywhere, so the refusal is made up.
+    def refuse(path, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", path)
+
+    use_mirrors(monkeypatch, "mnist", "http://127.0.0.1/")
+    monkeypatch.setattr(os, "makedirs", refuse)
+    with pytest.raises(OSError, match=r"cannot keep.*Permission denied.*CNNLIB_DATA_DIR"):
+        load_mnist()
+
+
+# --- the constants, and the real thing --------------------------------------------------------
+
+
+def test_every_data_set_has_two_mirrors_and_four_hashes():
+    assert {name: len(set(mirrors)) for name, mirrors in MIRRORS.items()} == {
+        "mnist": 2,
+        "fashion-mnist": 3,
+    }
+    hashes = [h for four in datasets.SHA256.values() for h in four]
+    assert len(set(hashes)) == 8
+    assert all(len(h) == 64 and int(h, 16) for h in hashes)
+
+
+@pytest.mark.skipif(
+    not (REAL_DATA and Path(REAL_DATA, "mnist").is_dir()),
+    reason="CNNLIB_DATA_DIR does not hold MNIST",
+)
+def test_real_mnist():
+    (x_train, t_train), (x_test, t_test) = load_mnist(normalize=False, folder=REAL_DATA)
+    assert (x_train.shape, x_test.shape) == ((60000, 784), (10000, 784))
+    contents = [
+        idx_bytes(x_train.reshape(-1, 28, 28)),
+        idx_bytes(t_train),
+        idx_bytes(x_test.reshape(-1, 28, 28)),
+        idx_bytes(t_test),
+    ]
+    assert [hashlib.sha256(content).hexdigest() for content in contents] == [
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ]

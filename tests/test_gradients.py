@@ -1,0 +1,123 @@
+"""Gradients by differences: right on functions whose derivative is known, and loud when not."""
+
+import numpy as np
+import pytest
+
+from cnnlib import Convolution, SimpleConvNet
+from cnnlib.gradients import (
+    check_gradient,
+    gradient_check,
+    numerical_gradient,
+    relative_error,
+)
+
+
+def test_numerical_gradient_of_known_functions(rng):
+    x = rng.standard_normal((2, 3, 4))
+    before = x.copy()
+    np.testing.assert_allclose(numerical_gradient(lambda v: (v**2).sum(), x), 2 * x, rtol=1e-8)
+    np.testing.assert_allclose(
+        numerical_gradient(lambda v: np.sin(v).sum(), x), np.cos(x), rtol=1e-7
+    )
+    np.testing.assert_array_equal(x, before)
+
+
+def test_x_is_restored_when_f_raises(rng):
+    x = rng.standard_normal(3)
+    before = x.copy()
+
+    def fails(v):
+        raise KeyError("no")
+
+    with pytest.raises(KeyError):
+        numerical_gradient(fails, x)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_relative_error():
+    np.testing.assert_allclose(relative_error([1.0, 2.0], [1.0, 2.002]), [0, 0.002 / 2.002])
+    np.testing.assert_allclose(relative_error([1.0], [-1.0]), [2])
+    # an entry that is next to nothing is compared with a thousandth of the largest
+    np.testing.assert_allclose(relative_error([1.0, 1e-9], [1.0, 2e-9]), [0, 1e-6])
+    np.testing.assert_array_equal(relative_error([0.0, 0.0], [0.0, 0.0]), [0, 0])
+    with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
+        relative_error(np.ones(2), np.ones(3))
+    with pytest.raises(ValueError, match=r"second gradient is nan at \(1,\)"):
+        relative_error([1.0, 2.0], [1.0, np.nan])
+
+
+def test_report_names_the_element_that_differs(rng):
+    x = rng.standard_normal((3, 4))
+    analytic = 2 * x
+    report = check_gradient(lambda v: (v**2).sum(), x, analytic, "square")
+    assert report.ok and report.error < 1e-6 and report.checked == 12
+    assert str(report) == "square: ok, largest relative error below 1e-06"
+    analytic[1, 2] *= 1.5
+    report = check_gradient(lambda v: (v**2).sum(), x, analytic, "square")
+    assert not report.ok and report.index == (1, 2)
+    assert report.analytic == analytic[1, 2]
+    assert report.numerical == pytest.approx(2 * x[1, 2])
+    assert report.error == pytest.approx(1 / 3)
+    assert "WRONG at [1, 2]" in str(report) and "3.3e-01" in str(report)
+
+
+def test_samples(rng):
+    x = rng.standard_normal(50)
+    report = check_gradient(lambda v: (v**2).sum(), x, 2 * x, samples=7)
+    assert report.checked == 7 and report.ok
+    every = check_gradient(lambda v: (v**2).sum(), x, 3 * x, samples=1000)
+    assert every.checked == 50 and not every.ok
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "message"),
+    [
+        (np.sum, np.array([1.0, np.nan]), r"x is nan at \(1,\)"),
+        (np.sum, np.array([np.inf]), "x is inf"),
+        (np.sum, np.array([1.0], np.float32), "float64 array, got float32"),
+        (np.sum, [1.0], "got list"),
+        (lambda v: float("nan"), np.array([1.0]), r"f gives nan and nan around element \(0,\)"),
+    ],
+)
+def test_nothing_is_checked_where_there_is_no_gradient(f, x, message):
+    with pytest.raises(ValueError, match=message):
+        numerical_gradient(f, x)
+    with pytest.raises(ValueError, match=message):
+        check_gradient(f, x, np.ones(np.shape(x)))
+
+
+def test_check_refuses_another_shape_and_nan():
+    with pytest.raises(
+        ValueError, match=r"w has shape \(2,\), but the gradient given for it \(3,\)"
+    ):
+        check_gradient(np.sum, np.ones(2), np.ones(3), "w")
+    with pytest.raises(ValueError, match="first gradient is nan"):
+        check_gradient(np.sum, np.ones(2), np.array([1, np.nan]))
+
+
+def test_gradient_check_finds_a_planted_bug(rng, monkeypatch):
+    net = SimpleConvNet((1, 8, 8), {"filter_num": 2, "filter_size": 3}, 5, 4, 0.3, rng=1)
+    x, t = rng.random((3, 1, 8, 8)), np.array([0, 3, 2])
+    before = {name: p.copy() for name, p in net.params.items()}
+    reports = gradient_check(net, x, t)
+    assert reports.keys() == net.params.keys() and all(r.ok for r in reports.values())
+    assert all((net.params[name] == before[name]).all() for name in before)
+
+    backward = Convolution.backward
+
+    def mean_instead_of_sum(self, dout, need_dx=True):
+        dx = backward(self, dout, need_dx)
+        self.db = self.db / dout.shape[-1]
+        return dx
+
+    monkeypatch.setattr(Convolution, "backward", mean_instead_of_sum)
+    reports = gradient_check(net, x, t)
+    assert [name for name, report in reports.items() if not report.ok] == ["b1"]
+
+
+def test_gradient_check_refuses_nan_images():
+    net = SimpleConvNet((1, 6, 6), {"filter_num": 2, "filter_size": 3}, 5, 4)
+    x = np.zeros((1, 1, 6, 6))
+    x[0, 0, 2, 3] = np.nan
+    with pytest.raises(ValueError, match="images hold 1 NaN"):
+        gradient_check(net, x, np.array([0]))

@@ -1,0 +1,110 @@
+"""The project's own rules: who may import whom, and one set of version bounds in two files."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "cnnlib"
+CORE = {
+    "windows",
+    "naive",
+    "layers",
+    "networks",
+    "optimizers",
+    "trainer",
+    "gradients",
+    "introspection",
+    "datasets",
+}
+# Room -> what its modules may import from outside the standard library and from cnnlib.
+MAY_IMPORT = {
+    "core": ({"numpy", "pooch", "requests", "tqdm"}, CORE),
+    "figures": ({"numpy", "matplotlib"}, CORE | {"figures"}),
+    "widgets": (
+        {"numpy", "ipywidgets", "anywidget", "traitlets", "IPython"},
+        CORE | {"figures", "widgets"},
+    ),
+    "exercises": ({"numpy"}, CORE | {"exercises"}),
+}
+
+
+def modules():
+    return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def room(path):
+    name = path.parts[0].removesuffix(".py")
+    return "core" if name in CORE | {"__init__"} else name
+
+
+def imports(path):
+    """Yield (dotted name, names taken from it) for every import anywhere in a file."""
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, ()
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are written out, from cnnlib"
+            yield node.module, tuple(alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_rooms_import_only_what_they_may(path):
+    assert room(path) in MAY_IMPORT, f"{path}: not a room of DESIGN.md"
+    outside, inside = MAY_IMPORT[room(path)]
+    for name, taken in imports(path):
+        top, *rest = name.split(".")
+        if top == "cnnlib":
+            for part in rest[:1] or taken:
+                assert part in inside, f"{path} imports cnnlib.{part}"
+        elif top not in sys.stdlib_module_names:
+            assert top in outside, f"{path} imports {name}"
+        assert "pyplot" not in name and "pyplot" not in taken, f"{path} imports pyplot"
+
+
+def test_import_cnnlib_loads_the_core_alone():
+    code = "import sys, cnnlib; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split()
+    assert "numpy" in loaded and "cnnlib" in loaded
+    heavy = {"matplotlib", "ipywidgets", "IPython", "traitlets", "pooch", "requests"}
+    heavy |= {"tqdm", "scipy"}
+    assert not heavy & set(loaded)
+
+
+def test_nothing_touches_the_global_seed():
+    for path in modules():
+        text = (PACKAGE / path).read_text(encoding="utf-8")
+        used = re.findall(r"np\.random\.(\w+)", text)
+        assert set(used) <= {"default_rng", "Generator"}, f"{path}: np.random.{used}"
+
+
+def requirements(lines):
+    """Return {name: bounds} from lines such as "numpy>=2.0,<3"."""
+    found = {}
+    for line in lines:
+        name, bounds = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*(.*)", line).groups()
+        found[name.lower()] = ",".join(sorted(bounds.replace(" ", "").split(",")))
+    return found
+
+
+def test_environment_yml_names_the_same_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == project["name"] == "cnnlib"
+    assert environment["channels"] == ["conda-forge"]
+    *conda, pip = environment["dependencies"]
+    assert pip == {"pip": ["-e ."]}
+    conda = requirements(conda)
+    assert conda.pop("python") == project["requires-python"]
+    conda.pop("pip")
+    extras = project["optional-dependencies"]
+    assert conda == requirements(project["dependencies"] + extras["lab"] + extras["test"])

@@ -1,0 +1,204 @@
+"""Trainer: every image once an epoch, a history to be trusted, and a run that can be stopped."""
+
+import numpy as np
+import pytest
+
+from cnnlib import SGD, SimpleConvNet, Trainer
+
+
+def net(rng=0):
+    return SimpleConvNet((1, 6, 6), {"filter_num": 3, "filter_size": 3}, 8, 2, 0.3, rng=rng)
+
+
+@pytest.fixture
+def data(rng):
+    """Two classes that are easy to tell apart: bright above, bright below."""
+    x = rng.random((50, 1, 6, 6), dtype=np.float32) * 0.5
+    t = np.arange(50) % 2
+    x[t == 0, :, :3] += 0.5
+    x[t == 1, :, 3:] += 0.5
+    return x, t
+
+
+def trainer(data, network=None, **keywords):
+    x, t = data
+    settings = {
+        "epochs": 3,
+        "mini_batch_size": 8,
+        "optimizer": "Adam",
+        "optimizer_param": {"lr": 0.01},
+        "verbose": False,
+        "seed": 0,
+    }
+    return Trainer(network or net(), x, t, x, t, **(settings | keywords))
+
+
+def test_learns_and_remembers(data):
+    run = trainer(data, epochs=15).train()
+    assert run.network.accuracy(*data) == 1.0
+    assert run.current_iter == run.max_iter == 15 * 7  # 50 images in batches of 8: 7 an epoch
+    history = run.history
+    assert {name: len(values) for name, values in history.items()} == {
+        "iter": 105,
+        "loss": 105,
+        "epoch": 15,
+        "train_acc": 15,
+        "test_acc": 15,
+    }
+    assert all(isinstance(values, np.ndarray) for values in history.values())
+    assert history["loss"][0] > 0.5 > history["loss"][-1]
+    assert history["test_acc"][-1] == 1.0 and history["epoch"][0] == 1
+
+
+def test_every_image_is_shown_once_an_epoch(data):
+    seen = []
+    run = trainer(data, epochs=2)
+    gradient = run.network.gradient
+
+    def watched(x, t):
+        seen.append(x)
+        return gradient(x, t)
+
+    run.network.gradient = watched
+    run.train()
+    assert [len(x) for x in seen] == [8] * 6 + [2] + [8] * 6 + [2]
+    x, _ = data
+    for epoch in (seen[:7], seen[7:]):
+        shown = np.concatenate(epoch).reshape(50, -1)
+        np.testing.assert_array_equal(
+            np.unique(shown, axis=0), np.unique(x.reshape(50, -1), axis=0)
+        )
+    assert (seen[0] != seen[7]).any()  # another order
+
+
+def test_never_an_extra_forward_pass(data):
+    run = trainer(data, epochs=1)
+    calls = []
+    predict = run.network.predict
+
+    def watched(x, train_flg=False):
+        calls.append(train_flg)
+        return predict(x, train_flg)
+
+    run.network.predict = watched
+    for _ in range(5):
+        run.train_step()
+    assert calls == [True] * 5
+
+
+def test_loss_is_that_of_the_batch_before_the_step(data):
+    run = trainer(data, mini_batch_size=50)
+    before = run.network.loss(*data)
+    assert run.train_step() == pytest.approx(before, rel=1e-5)
+    assert run.network.loss(*data) < before
+
+
+def test_seed_decides(data):
+    a, b, c = trainer(data).train(), trainer(data).train(), trainer(data, seed=1).train()
+    np.testing.assert_array_equal(a.history["loss"], b.history["loss"])
+    assert (a.history["loss"] != c.history["loss"]).any()
+
+
+def test_an_interrupted_run_loses_nothing_and_goes_on(data, capsys):
+    whole = trainer(data).train()
+    run = trainer(data)
+    update, steps = run.optimizer.update, []
+
+    def interrupted(params, grads):
+        steps.append(1)
+        if len(steps) == 10:
+            raise KeyboardInterrupt
+        update(params, grads)
+
+    run.optimizer.update = interrupted
+    run.train()
+    assert "stopped after step 9 of 21" in capsys.readouterr().out
+    assert run.current_iter == 9 and len(run.history["test_acc"]) == 1
+    np.testing.assert_array_equal(run.history["loss"], whole.history["loss"][:9])
+    run.train()
+    np.testing.assert_array_equal(run.history["loss"], whole.history["loss"])
+    np.testing.assert_array_equal(run.history["test_acc"], whole.history["test_acc"])
+    np.testing.assert_array_equal(run.network.params["W1"], whole.network.params["W1"])
+
+
+def test_interrupted_while_looking(data):
+    whole, run = trainer(data).train(), trainer(data)
+    accuracy, calls = run.network.accuracy, []
+
+    def interrupted(x, t):
+        calls.append(1)
+        if len(calls) == 4:  # the test accuracy of the second epoch
+            raise KeyboardInterrupt
+        return accuracy(x, t)
+
+    run.network.accuracy = interrupted
+    run.train()
+    assert len(run.history["test_acc"]) == len(run.history["train_acc"]) == 1
+    run.train()
+    np.testing.assert_array_equal(run.history["test_acc"], whole.history["test_acc"])
+    assert run.current_iter == whole.current_iter
+
+
+def test_steps_can_be_taken_one_by_one(data):
+    run = trainer(data)
+    losses = [loss for loss, _ in zip(run.steps(), range(4), strict=False)]
+    assert losses == run.train_loss_list[:4]
+    run.epochs = 1
+    run.train()
+    assert run.current_iter == 7
+    assert run.train().current_iter == 7  # nothing left to do
+
+
+def test_snapshots(data):
+    network = net()
+    before = network.params["W1"].copy()
+    run = trainer(data, network, snapshots=["W1", "b1"], snapshot_every=5).train()
+    assert run.snapshot_iters == [0, 5, 10, 15, 20]
+    assert len(run.snapshots["W1"]) == len(run.snapshots["b1"]) == 5
+    np.testing.assert_array_equal(run.snapshots["W1"][0], before)
+    assert (run.snapshots["W1"][1] != before).any()
+    each_epoch = trainer(data, snapshots=["W1"]).train()
+    assert each_epoch.snapshot_iters == [0, 7, 14, 21]
+    np.testing.assert_array_equal(each_epoch.snapshots["W1"][-1], each_epoch.network.params["W1"])
+    assert not np.shares_memory(each_epoch.snapshots["W1"][-1], each_epoch.network.params["W1"])
+
+
+def test_evaluation_can_take_a_sample(data):
+    run = trainer(data, epochs=1, evaluate_sample_num_per_epoch=6)
+    sizes = []
+    run.network.accuracy = lambda x, t: sizes.append((len(x), len(t))) or 0.5
+    run.train()
+    assert sizes == [(6, 6), (6, 6)]
+
+
+def test_progress_bar_and_book_signature(data, capsys):
+    x, t = data
+    run = Trainer(net(), x, t, x, t, 1, 10, "sgd", {"lr": 0.05}, None, True)
+    assert isinstance(run.optimizer, SGD) and run.optimizer.lr == 0.05
+    run.train()
+    assert "step" in capsys.readouterr().err
+    own = SGD(0.2)
+    assert trainer(data, optimizer=own, optimizer_param=None).optimizer is own
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"mini_batch_size": 0}, r"1\.\.50.*got 0"),
+        ({"mini_batch_size": 51}, r"1\.\.50.*got 51"),
+        ({"optimizer": "adamm"}, "'adamm'.*known are.*'adam'"),
+        ({"optimizer": SGD()}, "optimizer_param goes with the name"),
+        ({"snapshots": ["W9"]}, r"\['W9'\].*'W1'"),
+    ],
+)
+def test_bad_settings(data, keywords, message):
+    with pytest.raises(ValueError, match=message):
+        trainer(data, **keywords)
+
+
+def test_bad_data(data):
+    x, t = data
+    with pytest.raises(ValueError, match="train data: 50 images and 49 labels"):
+        Trainer(net(), x, t[:-1], x, t)
+    with pytest.raises(ValueError, match="test data: 0 images and 0 labels"):
+        Trainer(net(), x, t, x[:0], t[:0])
