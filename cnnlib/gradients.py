@@ -151,6 +151,12 @@ def check_gradient(f, x, analytic, name="x", *, h=1e-4, tolerance=1e-6, samples=
     ------
     ValueError
         If the shapes differ, or if x, f or the gradient are not finite.
+
+    Notes
+    -----
+    A ReLU or a maximum has kinks. Where a step of h crosses one, the difference mixes two slopes
+    and disagrees with a gradient that is right; so an element that disagrees is tried again with
+    a tenth and a hundredth of h before it is called wrong.
     """
     _check_point(x)
     if np.shape(analytic) != x.shape:
@@ -164,6 +170,10 @@ def check_gradient(f, x, analytic, name="x", *, h=1e-4, tolerance=1e-6, samples=
     numerical = np.array([_slope(f, x, index, h) for index in indices])
     values = np.array([analytic[index] for index in indices], dtype=np.float64)
     errors = relative_error(values, numerical)
+    for smaller in (h / 10, h / 100):  # a kink nearby is left behind, a mistake stays
+        for place in np.flatnonzero(errors > tolerance):
+            numerical[place] = _slope(f, x, indices[place], smaller)
+        errors = relative_error(values, numerical)
     worst = int(errors.argmax())
     return GradientReport(
         name,
@@ -197,11 +207,6 @@ def gradient_check(network, x, t, *, h=1e-4, tolerance=1e-6, samples=None, rng=0
     ------
     ValueError
         If images or parameters hold NaN or infinity.
-
-    Notes
-    -----
-    Where a parameter moves a ReLU or a maximum across its kink within h, the two gradients differ
-    and both are right; fresh random images make that unlikely.
     """
     twin = network.astype(np.float64)
     x = np.asarray(x, dtype=np.float64)

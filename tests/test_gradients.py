@@ -61,6 +61,15 @@ def test_report_names_the_element_that_differs(rng):
     assert "WRONG at [1, 2]" in str(report) and "3.3e-01" in str(report)
 
 
+def test_a_kink_within_the_step_is_not_called_a_mistake():
+    x = np.array([5e-5, -2e-6, 1.0])  # h = 1e-4 steps over the kink of |x| at 0
+    right = np.array([1.0, -1.0, 1.0])
+    assert np.abs(numerical_gradient(lambda v: np.abs(v).sum(), x) - right).max() > 0.4
+    assert check_gradient(lambda v: np.abs(v).sum(), x, right).ok
+    report = check_gradient(lambda v: np.abs(v).sum(), x, right * [1, 1, 0.9])
+    assert not report.ok and report.index == (2,)
+
+
 def test_samples(rng):
     x = rng.standard_normal(50)
     report = check_gradient(lambda v: (v**2).sum(), x, 2 * x, samples=7)

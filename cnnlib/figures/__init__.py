@@ -1,0 +1,12 @@
+"""Pictures that teach: numbers in, a matplotlib Figure out.
+
+Read in this order:
+
+1. ``style``        one look: colours by role, the card, the alt text
+2. ``grids``        a grid of numbers, of which most pictures consist
+3. ``convolution``  sections 7.2 and 7.6: windows, padding, channels, blocks, responses
+4. ``im2col``       section 7.4: windows laid out as a matrix, its size, its speed
+5. ``training``     sections 7.5 to 7.7: networks, curves, digits, filters, feature maps
+
+Import the subject that you need: ``from cnnlib.figures import convolution``.
+"""

@@ -1,0 +1,388 @@
+"""Grids of numbers, the letters of this chapter's pictures.
+
+A `Grid` says what is shown: numbers, name, role, and what is to be marked. `draw_grid` draws one
+at a place with a cell size, and `draw_row` draws several in a line with signs between them, all
+with cells of one size. A grid too large for legible numbers is drawn as an image.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.patches import Rectangle
+
+from cnnlib.figures import style
+
+TITLE = 40  # height of the two lines above a grid: name, and letters with shape
+SIGN = 44  # room for a sign between two grids
+LARGEST_CELL = 40
+
+
+@dataclass
+class Grid:
+    """What a grid shows.
+
+    Parameters
+    ----------
+    values : array_like, shape (rows, columns)
+        Numbers; NaN is a cell still empty.
+    name : str
+        First line of the title, such as "input x"; "" for no title.
+    role : str
+        Key of `style.ROLES`, which gives the colour.
+    letters : str
+        The shape in letters, such as "(H, W)"; written with the numbers of `shape`.
+    shape : tuple of int, optional
+        Written after the letters; the shape of `values` where left out.
+    pad : int
+        Width of the padding ring around the values.
+    ring : str
+        Written small into each padding cell: "0", or "" for a ring without numbers.
+    windows : list of (row, column, height, width)
+        Outlined in vermilion; the first with a full line, further ones dashed. Rows and columns
+        count from the corner of the padding.
+    cells : list of (row, column)
+        Outlined likewise: the cells of the output that belong to the windows.
+    uncovered : (rows, columns)
+        How many at the far ends no window reads; hatched.
+    strengths : array_like of float, same shape as `values`, optional
+        How deep each cell is coloured, 0 to 1; 0.25 everywhere where left out.
+    numbers : bool
+        Whether numbers are written, where the cells are large enough.
+    """
+
+    values: np.ndarray
+    name: str = ""
+    role: str = "input"
+    letters: str = "(H, W)"
+    shape: tuple | None = None
+    pad: int = 0
+    ring: str = "0"
+    windows: tuple = ()
+    cells: tuple = ()
+    uncovered: tuple = (0, 0)
+    strengths: np.ndarray | None = None
+    numbers: bool = True
+
+    def __post_init__(self):
+        self.values = np.asarray(self.values, dtype=float)
+        self.shape = self.values.shape if self.shape is None else tuple(self.shape)
+        self.rows = self.values.shape[0] + 2 * self.pad
+        self.columns = self.values.shape[1] + 2 * self.pad
+        self.decimals = style.decimals_needed(self.values)
+
+    @property
+    def subtitle(self):
+        """Letters and shape, such as "(H, W) = (4, 4)"."""
+        return f"{self.letters} = {style.shape_text(self.shape)}" if self.letters else ""
+
+    @property
+    def title_width(self):
+        """Width of the wider line of the title in pixels."""
+        if not self.name:
+            return 0
+        return max(style.text_width(self.name, 13, "bold"), style.text_width(self.subtitle, 12))
+
+    def text(self, row, column):
+        """Return the number in a cell as it is written, "" for an empty cell."""
+        value = self.values[row, column]
+        return style.format_number(value, self.decimals) if np.isfinite(value) else ""
+
+    def smallest_cell(self):
+        """Return the smallest cell, in pixels, which holds each number at 11 px."""
+        if not self.numbers:
+            return 1
+        finite = self.values[np.isfinite(self.values)]
+        if not finite.size:
+            return 14
+        ends = (finite.min(), finite.max())
+        texts = [style.format_number(v, self.decimals) for v in ends]
+        return max(16, max(style.text_width(t, 11) for t in texts) + 5)
+
+
+class Box(NamedTuple):
+    """Where a drawn thing is, in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def middle(self):
+        """Height of the centre."""
+        return (self.top + self.bottom) / 2
+
+
+def fit(grids, width, height=460, signs=0):
+    """Choose the largest cell with which grids fit side by side.
+
+    Parameters
+    ----------
+    grids : list of Grid
+    width, height : float
+        Room in pixels, titles not counted in the height.
+    signs : int
+        Number of signs between the grids.
+
+    Returns
+    -------
+    float
+        Pixels, at most 40; whole above 1, so that cells are equal to the pixel.
+    """
+    room = width - SIGN * signs
+    rows = max(g.rows for g in grids)
+    sizes = [*range(LARGEST_CELL, 0, -1), *(1 / k for k in range(2, 20))]
+    for cell in sizes:
+        wide = sum(max(g.columns * cell, g.title_width) for g in grids)
+        if wide <= room and rows * cell <= height:
+            return cell
+    return sizes[-1]
+
+
+def draw_row(ax, items, left, top, cell):
+    """Draw grids and signs in a line, centred in height.
+
+    Parameters
+    ----------
+    ax : Axes
+        Of a `style.Canvas`.
+    items : list of Grid or str
+        Strings are signs, such as "=" or "→ pad 1".
+    left, top : float
+        Corner, in pixels; titles included.
+    cell : float
+        Cell size from `fit`.
+
+    Returns
+    -------
+    list of Box
+        One for each item; those of grids enclose the cells without the title.
+    """
+    grids = [item for item in items if isinstance(item, Grid)]
+    tallest = max(g.rows for g in grids) * cell
+    titled = TITLE if any(g.name for g in grids) else 0
+    middle = top + titled + tallest / 2
+    boxes = []
+    for item in items:
+        if isinstance(item, Grid):
+            wide = max(item.columns * cell, item.title_width)
+            at = round(left + (wide - item.columns * cell) / 2)
+            boxes.append(draw_grid(ax, item, at, round(middle - item.rows * cell / 2), cell))
+        else:
+            wide = SIGN
+            style.write(ax, left + wide / 2, middle, item, 20, style.MUTED, align="center")
+            boxes.append(Box(left, middle, left + wide, middle))
+        left += wide
+    return boxes
+
+
+def draw_grid(ax, grid, left, top, cell):
+    """Draw one grid with its title above.
+
+    Parameters
+    ----------
+    ax : Axes
+        Of a `style.Canvas`.
+    grid : Grid
+    left, top : float
+        Corner of the cells, padding included, in pixels; the title stands above.
+    cell : float
+        Size of a cell in pixels.
+
+    Returns
+    -------
+    Box
+        Around the cells, padding included, without the title.
+    """
+    box = Box(left, top, left + grid.columns * cell, top + grid.rows * cell)
+    draw_title(ax, grid, box)
+    numbered = grid.numbers and cell >= grid.smallest_cell()
+    if grid.pad:
+        _draw_ring(ax, grid, box, cell, numbered)
+    inner = (left + grid.pad * cell, top + grid.pad * cell)
+    flat = not grid.numbers or grid.strengths is not None  # colours do not stand for numbers
+    if numbered or (flat and cell >= 6 and grid.values.size <= 1600):
+        _draw_cells(ax, grid, *inner, cell)
+    else:
+        _draw_image(ax, grid, *inner, cell)
+    if numbered:
+        _draw_numbers(ax, grid, *inner, cell)
+    _draw_uncovered(ax, grid, box, cell)
+    for k, (row, column, height, width) in enumerate(grid.windows):
+        _outline(ax, left + column * cell, top + row * cell, width * cell, height * cell, k)
+    for k, (row, column) in enumerate(grid.cells):
+        _outline(ax, inner[0] + column * cell, inner[1] + row * cell, cell, cell, k)
+    return box
+
+
+def draw_title(ax, grid, box):
+    """Write the name of a grid, and its letters with its shape, above a box."""
+    if grid.name:
+        middle = (box.left + box.right) / 2
+        color = style.TEXT_COLORS[grid.role]
+        style.write(ax, middle, box.top - 29, grid.name, 13, color, "bold", "center")
+        style.write(ax, middle, box.top - 12, grid.subtitle, 12, style.MUTED, align="center")
+
+
+def draw_image(ax, values, left, top, cell, colors, low, high, frame=style.LINE):
+    """Draw numbers as an image in a thin frame.
+
+    Parameters
+    ----------
+    ax : Axes
+        Of a `style.Canvas`.
+    values : ndarray, shape (rows, columns)
+        NaN stays white.
+    left, top, cell : float
+        Corner and size of one number, in pixels.
+    colors : Colormap
+    low, high : float
+        Numbers at the two ends of the colours.
+    frame : str
+        Colour of the frame.
+
+    Returns
+    -------
+    Box
+    """
+    rows, columns = values.shape
+    box = Box(left, top, left + columns * cell, top + rows * cell)
+    ax.imshow(
+        values,
+        cmap=colors,
+        vmin=low,
+        vmax=high if high > low else low + 1,
+        extent=(box.left, box.right, box.bottom, box.top),
+        interpolation="nearest",
+        aspect="auto",
+        zorder=0.8,
+    )
+    ax.add_patch(Rectangle((left, top), columns * cell, rows * cell, fill=False, ec=frame, lw=0.8))
+    return box
+
+
+def _draw_cells(ax, grid, left, top, cell):
+    """Fill each cell with a tint of the role; leave empty cells white."""
+    rows, columns = grid.values.shape
+    strengths = np.full((rows, columns), 0.25) if grid.strengths is None else grid.strengths
+    strengths = np.where(np.isfinite(grid.values), strengths, 0)
+    y, x = np.mgrid[0:rows, 0:columns]
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * cell
+    squares = np.stack([left + x * cell, top + y * cell], -1).reshape(-1, 1, 2) + corners
+    rgb = np.array(style.to_rgb(style.ROLES[grid.role]))
+    fills = 1 - np.asarray(strengths, dtype=float).reshape(-1, 1) * (1 - rgb)
+    ax.add_collection(
+        PolyCollection(
+            squares,
+            facecolors=fills,
+            edgecolors=style.tint(grid.role, 0.75),
+            linewidths=0.8 if cell >= 12 else 0.4,
+        ),
+        autolim=False,
+    )
+
+
+def _draw_image(ax, grid, left, top, cell):
+    """Draw the values as an image in the colours of the role, signed values as diverging."""
+    finite = grid.values[np.isfinite(grid.values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0, 1)
+    colors = style.sequential(grid.role)
+    if low < 0:
+        high = max(-low, high)
+        low, colors = -high, style.DIVERGING
+    draw_image(ax, grid.values, left, top, cell, colors, low, high, style.ROLES[grid.role])
+
+
+def _draw_numbers(ax, grid, left, top, cell):
+    """Write the numbers, those of outlined cells in bold."""
+    size = 13 if cell >= max(26, grid.smallest_cell() + 4) else 11
+    for row, column in np.ndindex(grid.values.shape):
+        text = grid.text(row, column)
+        if text:
+            style.write(
+                ax,
+                left + (column + 0.5) * cell,
+                top + (row + 0.5) * cell,
+                text,
+                size,
+                weight="bold" if (row, column) in grid.cells else "normal",
+                align="center",
+                gid=f"{grid.name}[{row},{column}]",  # lets a test find the number
+            )
+
+
+def _draw_ring(ax, grid, box, cell, numbered):
+    """Draw the padding: pale, dashed, with small grey zeros."""
+    ax.add_patch(
+        Rectangle(
+            box[:2],
+            box.right - box.left,
+            box.bottom - box.top,
+            fc=style.tint("padding", 0.12),
+            ec="none",
+            zorder=0.4,  # under the cells
+        )
+    )
+    spaced = 1 if cell >= 6 else 0  # below 6 px inner lines would be a grey mass
+    xs = [box.left + k * cell for k in range(grid.columns + 1)]
+    ys = [box.top + k * cell for k in range(grid.rows + 1)]
+    if not spaced:
+        xs, ys = [xs[0], xs[-1]], [ys[0], ys[-1]]
+    lines = [((x, box.top), (x, box.bottom)) for x in xs]
+    lines += [((box.left, y), (box.right, y)) for y in ys]
+    ax.add_collection(
+        LineCollection(
+            lines,
+            colors=style.ROLES["padding"],
+            linewidths=0.8,
+            linestyles=[(0, (3, 2))],
+            zorder=0.5,
+        ),
+        autolim=False,
+    )
+    if numbered and grid.ring:
+        inside = np.pad(np.ones(grid.values.shape, bool), grid.pad)
+        for row, column in np.argwhere(~inside):
+            style.write(
+                ax,
+                box.left + (column + 0.5) * cell,
+                box.top + (row + 0.5) * cell,
+                grid.ring,
+                11,
+                style.TEXT_COLORS["padding"],
+                align="center",
+            )
+
+
+def _draw_uncovered(ax, grid, box, cell):
+    """Hatch the last rows and columns that no window reads."""
+    rows, columns = grid.uncovered
+    areas = []
+    if rows:
+        areas.append((box.left, box.bottom - rows * cell, box.right - box.left, rows * cell))
+    if columns:
+        tall = box.bottom - box.top - rows * cell  # the corner belongs to the rows
+        areas.append((box.right - columns * cell, box.top, columns * cell, tall))
+    for x, y, width, height in areas:
+        ax.add_patch(
+            Rectangle((x, y), width, height, fc=(1, 1, 1, 0.5), ec="#7b8794", hatch="////", lw=0)
+        )
+
+
+def _outline(ax, x, y, width, height, order):
+    """Outline in vermilion: the first with a full line, further ones dashed."""
+    ax.add_patch(
+        Rectangle(
+            (x, y),
+            width,
+            height,
+            fill=False,
+            ec=style.ROLES["window"],
+            lw=2.4 if order == 0 else 1.8,
+            ls="-" if order == 0 else (0, (2.5, 1.5)),
+            joinstyle="miter",
+            zorder=5 - order,
+        )
+    )

@@ -1,0 +1,362 @@
+"""One look for all figures: colours by role, one font, a white card, an alt text.
+
+Every tensor keeps its colour through all chapters: the input is sky blue, the filter orange, the
+output bluish green, whichever figure it stands in. The colours are those of Okabe and Ito, which
+people with any common kind of colour blindness can tell apart.
+
+A figure is laid out in pixels on a `Canvas`: x to the right, y *downwards*, as in an image. That
+makes "cells of equal size" and "8 pixels apart" plain arithmetic, and it is fast. The result is a
+`Card`, a matplotlib Figure on a white card with round corners, legible in light and dark themes.
+"""
+
+import base64
+import functools
+import html
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.textpath import text_to_path
+
+DPI = 100  # so that 1 inch = 100 px, and a font of 7.92 pt = 11 px
+MAX_WIDTH = 900
+MARGIN = 24
+FONT = "DejaVu Sans"  # comes with matplotlib, and all its digits are equally wide
+
+INK = "#1f2933"
+MUTED = "#59636e"  # secondary text: 6:1 on white
+LINE = "#c3cad1"
+
+ROLES = {
+    "input": "#56B4E9",
+    "filter": "#E69F00",
+    "output": "#009E73",
+    "gradient": "#CC79A7",
+    "window": "#D55E00",
+    "bias": "#F0E442",
+    "padding": "#9AA5B1",
+}
+# The same hues, dark enough for text on white (contrast 4.5:1 and more).
+TEXT_COLORS = {
+    "input": "#0B5E8E",
+    "filter": "#8A5A00",
+    "output": "#00664B",
+    "gradient": "#8F3D6B",
+    "window": "#B34A00",
+    "bias": "#6B6300",
+    "padding": "#59636e",
+}
+# Weights and other signed numbers, centred at zero; images, as ink on paper.
+DIVERGING = matplotlib.colormaps["RdBu_r"]
+IMAGE = matplotlib.colormaps["gray_r"]
+
+
+def tint(role, strength=0.25):
+    """Mix the colour of a role with white; `strength` 1 is the colour itself."""
+    return to_hex(1 - strength * (1 - np.array(to_rgb(ROLES[role]))))
+
+
+@functools.cache
+def sequential(role):
+    """Return a colour map from near white to the dark text colour of a role."""
+    return LinearSegmentedColormap.from_list(
+        role, [tint(role, 0.06), ROLES[role], TEXT_COLORS[role]]
+    )
+
+
+class Card(Figure):
+    """A matplotlib Figure which carries one sentence saying what it shows.
+
+    In a notebook the sentence is the ``text/plain`` of the output and the alt text of its
+    picture: a saved notebook can be read, and compared, without seeing.
+
+    Attributes
+    ----------
+    alt : str
+        The sentence.
+    """
+
+    def __init__(self, width, height, alt=""):
+        super().__init__(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="none")
+        self.alt = alt
+        self._paper = FancyBboxPatch(
+            (0, 0),
+            width / DPI,
+            height / DPI,
+            boxstyle="round,pad=0,rounding_size=0.08",
+            transform=self.dpi_scale_trans,  # inches
+            facecolor="white",
+            edgecolor="none",
+            zorder=-10,
+        )
+        self.add_artist(self._paper)
+
+    def resize(self, width, height):
+        """Set the size in pixels, of the figure and of its paper."""
+        self.set_size_inches(width / DPI, height / DPI)
+        self._paper.set_bounds(0, 0, width / DPI, height / DPI)
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        width, _ = size(self)
+        picture = base64.b64encode(to_png(self)).decode("ascii")
+        return (
+            {"text/plain": self.alt, "image/png": picture},
+            {"image/png": {"alt": self.alt, "width": width}},
+        )
+
+
+class Canvas:
+    """A card to draw on in pixels, with its message as the title.
+
+    Attributes
+    ----------
+    figure : Card
+    ax : matplotlib.axes.Axes
+        Covers the card; one unit is one pixel at 100 dpi, y grows downwards.
+    top, left : int
+        Where the content may begin: below the title, right of the margin.
+    title_right : float
+        Right end of the title, which the content must not be narrower than.
+    """
+
+    def __init__(self, title):
+        self.figure = Card(MAX_WIDTH, 100)
+        self.ax = self.figure.add_axes((0, 0, 1, 1))
+        self.ax.set_axis_off()
+        self.left = MARGIN
+        lines = wrap(title, 15, MAX_WIDTH - 2 * MARGIN, weight="bold")
+        for k, line in enumerate(lines):
+            write(self.ax, MARGIN, 28 + 21 * k, line, 15, weight="bold")
+        self.title_right = MARGIN + max(text_width(line, 15, "bold") for line in lines)
+        self.top = 28 + 21 * len(lines) + 5
+
+    def finish(self, right, bottom, alt):
+        """Cut the card to its content, and give it its alt text.
+
+        Parameters
+        ----------
+        right, bottom : float
+            Where the content ends, without margins.
+        alt : str
+            One sentence saying what the figure shows.
+
+        Returns
+        -------
+        Card
+        """
+        width = min(MAX_WIDTH, round(max(right, self.title_right) + MARGIN))
+        height = round(bottom + MARGIN - 4)
+        self.figure.resize(width, height)
+        self.ax.set_xlim(0, width)
+        self.ax.set_ylim(height, 0)
+        return describe(self.figure, alt)
+
+
+def describe(figure, alt):
+    """Give a figure its alt text, one sentence, as ``figure.alt``; return the figure."""
+    figure.alt = " ".join(alt.split())
+    return figure
+
+
+def size(figure):
+    """Return width and height in pixels at 100 dpi."""
+    width, height = figure.get_size_inches()
+    return round(width * DPI), round(height * DPI)
+
+
+def to_png(figure, dpi=DPI):
+    """Render a figure as PNG.
+
+    Parameters
+    ----------
+    figure : Figure
+    dpi : float, default 100
+        100 shows one pixel of the layout as one pixel of the picture.
+
+    Returns
+    -------
+    bytes
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches=None)
+    return buffer.getvalue()
+
+
+def to_html(figure, dpi=DPI):
+    """Write a figure as one ``<img>`` of fixed width, with its alt text.
+
+    Parameters
+    ----------
+    figure : Card
+    dpi : float, default 100
+        Higher is sharper and slower; the width on the page stays the same.
+
+    Returns
+    -------
+    str
+    """
+    width, height = size(figure)
+    picture = base64.b64encode(to_png(figure, dpi)).decode("ascii")
+    return (
+        f'<img alt="{html.escape(figure.alt)}" width="{width}" '
+        f'style="max-width: 100%; height: auto; aspect-ratio: {width} / {height}; margin: 0" '
+        f'src="data:image/png;base64,{picture}">'
+    )
+
+
+def points(pixels):
+    """Convert a font size from pixels at 100 dpi to points."""
+    return pixels * 72 / DPI
+
+
+def write(ax, x, y, text, size=12, color=INK, weight="normal", align="left", **more):
+    """Write a line of text with its digits centred at height `y`.
+
+    Parameters
+    ----------
+    ax : Axes
+        Of a `Canvas`.
+    x, y : float
+        Pixels.
+    text : str
+    size : float, default 12
+        Font size in pixels, at least 11.
+    align : {"left", "center", "right"}
+        Which end of the text is at `x`.
+    **more
+        Any property of a matplotlib Text.
+
+    Returns
+    -------
+    matplotlib.text.Text
+    """
+    return ax.text(
+        x,
+        y + 0.36 * size,  # digits are 0.73 of the font size high, above the baseline
+        text,
+        fontsize=points(size),
+        fontfamily=FONT,
+        color=color,
+        fontweight=weight,
+        ha=align,
+        va="baseline",
+        parse_math=False,
+        **more,
+    )
+
+
+@functools.lru_cache(4096)
+def text_width(text, size=12, weight="normal"):
+    """Measure a line of text in pixels."""
+    font = FontProperties(family=FONT, weight=weight, size=100)
+    return text_to_path.get_text_width_height_descent(text, font, False)[0] * size / 100
+
+
+def wrap(text, size, width, weight="normal"):
+    """Break a text into lines of at most `width` pixels, between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer, size, weight) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def paragraph(ax, x, y, text, width, size=12, color=MUTED):
+    """Write a text over several lines; return the height of the next free line."""
+    for line in wrap(text, size, width):
+        write(ax, x, y, line, size, color)
+        y += round(1.5 * size)
+    return y
+
+
+def format_number(value, decimals=0):
+    """Write a number with a true minus sign, and no sign before zero."""
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def decimals_needed(*arrays):
+    """Count the decimals, 0 to 2, that write all the numbers exactly, or 2 if none does."""
+    values = np.concatenate([np.ravel(a).astype(float) for a in arrays])
+    values = values[np.isfinite(values)]
+    for decimals in (0, 1):
+        if np.allclose(values, np.round(values, decimals), rtol=0, atol=1e-9):
+            return decimals
+    return 2
+
+
+def shape_text(shape):
+    """Write a shape as Python does, "(3,)" for one axis."""
+    return str(tuple(int(n) for n in shape))
+
+
+def ratio_text(ratio):
+    """Write a factor with three digits at most: 1.25, 41.3, 1,234."""
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+
+
+def axes(figure, left, top, width, height, xlabel="", ylabel=""):
+    """Add axes with scales to a card, placed in pixels from its top left corner.
+
+    Returns
+    -------
+    Axes
+        Without a frame above and on the right, with labels of 12 px.
+    """
+    full_width, full_height = size(figure)
+    ax = figure.add_axes(
+        (
+            left / full_width,
+            1 - (top + height) / full_height,
+            width / full_width,
+            height / full_height,
+        ),
+        facecolor="none",
+    )
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(LINE)
+    ax.tick_params(
+        labelsize=points(11.5), color=LINE, labelcolor=MUTED, labelfontfamily=FONT, length=3
+    )
+    font = {"fontsize": points(12), "fontfamily": FONT, "color": MUTED}
+    ax.set_xlabel(xlabel, **font)
+    ax.set_ylabel(ylabel, **font)
+    return ax
+
+
+def color_bar(figure, colors, low, high, left, top, height, label):
+    """Draw a colour bar with its ends and middle written beside it, placed in pixels.
+
+    Parameters
+    ----------
+    figure : Card
+    colors : Colormap
+    low, high : float
+        Values at the bottom and at the top.
+    left, top, height : float
+        Pixels from the top left corner of the card.
+    label : str
+        What the colours stand for; written upwards along the bar.
+    """
+    ax = axes(figure, left, top, 12, height)
+    ramp = np.linspace(low, high, 128)[:, np.newaxis]
+    ax.imshow(ramp, cmap=colors, extent=(0, 1, low, high), origin="lower", aspect="auto")
+    ax.spines[:].set_visible(True)
+    ax.spines[:].set_color(LINE)
+    ax.set_xticks([])
+    middle = (low + high) / 2
+    decimals = 0 if high - low >= 20 else 2 if high - low >= 0.1 else 4
+    ax.set_yticks([low, middle, high], [format_number(v, decimals) for v in (low, middle, high)])
+    ax.yaxis.tick_right()
+    ax.set_ylabel(label, fontsize=points(12), fontfamily=FONT, color=MUTED)
+    ax.yaxis.set_label_position("left")
+    return ax

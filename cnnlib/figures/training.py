@@ -1,0 +1,419 @@
+"""Pictures of networks, training and what was learnt.
+
+Book sections 7.5 to 7.7.
+"""
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Rectangle
+
+from cnnlib.figures import style
+from cnnlib.figures.grids import draw_image
+
+ROOM = style.MAX_WIDTH - 2 * style.MARGIN
+
+
+def network(layers, message="Shapes on the arrows, learnt numbers in the boxes"):
+    """Show a network as a chain of layers with shapes and parameter counts.
+
+    Parameters
+    ----------
+    layers : list of (name, output_shape, n_params)
+        In order; the first is the input, with None or 0 for its parameters.
+    message : str
+        Title.
+
+    Returns
+    -------
+    Card
+
+    Notes
+    -----
+    Book figure 7-5-1.
+    """
+    canvas = style.Canvas(message)
+    ax = canvas.ax
+    height, line = 54, 112
+    left, top, right = canvas.left, canvas.top + 14, canvas.left
+    total = sum(count or 0 for _, _, count in layers)
+    for k, (name, shape, count) in enumerate(layers):
+        role = _layer_role(name, k)
+        parameters = f"{count:,} parameters" if count else ""
+        shape_text = style.shape_text(np.atleast_1d(shape))
+        wide = 20 + max(style.text_width(name, 13, "bold"), style.text_width(parameters, 11))
+        wide = max(76, round(wide))
+        arrow = max(46, round(style.text_width(shape_text, 12)) + 14)
+        if k == len(layers) - 1:
+            arrow += 8
+        if left > canvas.left and left + wide + arrow > style.MARGIN + ROOM:
+            left, top = canvas.left, top + line
+        ax.add_patch(
+            Rectangle(
+                (left, top),
+                wide,
+                height,
+                fc=style.tint(role, 0.3),
+                ec=style.TEXT_COLORS[role],
+                lw=1,
+            )
+        )
+        middle = top + height / 2
+        shift = 9 if parameters else 0
+        style.write(ax, left + wide / 2, middle - shift, name, 13, weight="bold", align="center")
+        if parameters:
+            style.write(
+                ax, left + wide / 2, middle + 11, parameters, 11, style.MUTED, align="center"
+            )
+        left += wide
+        ax.annotate(
+            "",
+            (left + arrow - 3, middle),
+            (left + 3, middle),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": style.MUTED,
+                "lw": 1.1,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "mutation_scale": 10,
+            },
+        )
+        style.write(ax, left + arrow / 2, middle - 14, shape_text, 12, style.INK, align="center")
+        left += arrow
+        right = max(right, left)
+    text = f"{total:,} parameters in all; shapes without the batch"
+    style.write(ax, canvas.left, top + height + 30, text, 12, style.MUTED)
+    return canvas.finish(
+        right,
+        top + height + 38,
+        "Network: "
+        + ", ".join(f"{name} {shape}" for name, shape, _ in layers)
+        + f"; {total} parameters.",
+    )
+
+
+def curves(loss, train_acc, test_acc):
+    """Show the loss of each iteration and the accuracy of each epoch.
+
+    Parameters
+    ----------
+    loss : list of float
+        One value per iteration.
+    train_acc, test_acc : list of float
+        Accuracies, 0 to 1, one per epoch; either may be empty.
+
+    Returns
+    -------
+    Card
+    """
+    loss = np.asarray(loss, float)
+    train_acc, test_acc = np.asarray(train_acc, float), np.asarray(test_acc, float)
+    if test_acc.size:
+        message = f"The loss falls, and test accuracy ends at {100 * test_acc[-1]:.1f} %"
+        if loss.size > 1 and loss[-1] >= loss[0]:
+            message = f"Test accuracy ends at {100 * test_acc[-1]:.1f} %"
+    else:
+        message = "Loss during training"
+    canvas = style.Canvas(message)
+    last = (
+        f"loss from {loss[0]:.3g} to {loss[-1]:.3g} over {loss.size} iterations"
+        if loss.size
+        else "no iteration yet"
+    )
+    figure = canvas.finish(
+        style.MAX_WIDTH - style.MARGIN,
+        canvas.top + 274,
+        f"Training curves: {last}"
+        + (f"; final test accuracy {100 * test_acc[-1]:.1f} %" if test_acc.size else "")
+        + ".",
+    )
+    top = canvas.top + 30
+    axs = style.axes(figure, 70, top, 345, 210, "iteration", "")
+    style.write(canvas.ax, 70, top - 18, "loss per iteration", 13, weight="bold")
+    if loss.size:
+        iterations = np.arange(1, loss.size + 1)
+        axs.plot(iterations, loss, color=style.tint("input", 0.45), lw=0.9)
+        window = loss.size // 60
+        if window:
+            # Mean of the neighbours on both sides, fewer at the ends.
+            sums = np.cumsum(np.insert(loss, 0, 0))
+            first = np.maximum(iterations - 1 - window, 0)
+            last = np.minimum(iterations + window, loss.size)
+            smooth = (sums[last] - sums[first]) / (last - first)
+            axs.plot(iterations, smooth, color=style.TEXT_COLORS["input"], lw=1.8)
+        axs.set_ylim(0, max(1e-3, float(np.nanmax(loss))) * 1.05)
+        axs.set_xlim(0, max(2, loss.size))
+    axs.grid(axis="y", color="#e7eaee", lw=0.8)
+    axs.set_axisbelow(True)
+
+    axs = style.axes(figure, 505, top, 290, 210, "epoch", "")
+    style.write(canvas.ax, 505, top - 18, "accuracy per epoch", 13, weight="bold")
+    ends = []
+    for values, name, role, mark in (
+        (train_acc, "train", "filter", "s"),
+        (test_acc, "test", "output", "o"),
+    ):
+        if values.size:
+            epochs = np.arange(1, values.size + 1)
+            axs.plot(
+                epochs,
+                values,
+                color=style.ROLES[role],
+                lw=1.8,
+                marker=mark,
+                ms=4.5,
+                clip_on=False,
+            )
+            ends.append([values[-1], f"{name} {100 * values[-1]:.1f} %", role])
+    lowest = min([1.0, *train_acc, *test_acc])
+    low = min(0.9, np.floor(10 * lowest) / 10) if ends else 0.0
+    axs.set_ylim(low, 1)
+    count = max(train_acc.size, test_acc.size, 2)
+    axs.set_xlim(1, count)
+    axs.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axs.grid(axis="y", color="#e7eaee", lw=0.8)
+    # Labels at the ends of the lines instead of a legend, pushed apart where they would meet.
+    places = [top + 210 * (1 - (value - low) / (1 - low)) for value, _, _ in ends]
+    if len(places) == 2 and abs(places[0] - places[1]) < 17:
+        upper = int(places[0] > places[1])
+        middle = min(max(sum(places) / 2, top + 9), top + 201)
+        places[upper], places[1 - upper] = middle - 9, middle + 9
+    for place, (_, text, role) in zip(places, ends, strict=True):
+        style.write(canvas.ax, 803, place, text, 12, style.TEXT_COLORS[role], "bold")
+    return figure
+
+
+def confusion(matrix):
+    """Show which class was taken for which; the errors stand out.
+
+    Parameters
+    ----------
+    matrix : array_like of int, shape (K, K)
+        Row: true class; column: predicted class.
+
+    Returns
+    -------
+    Card
+    """
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"a confusion matrix is square, got shape {matrix.shape}")
+    K = len(matrix)
+    errors = matrix - np.diag(np.diag(matrix))
+    total, wrong = int(matrix.sum()), int(errors.sum())
+    if wrong:
+        t, y = np.unravel_index(errors.argmax(), errors.shape)
+        n = int(errors[t, y])
+        message = (
+            f"{wrong} of {total} wrong; most often, {t} is taken for {y} ({n} time{'s' * (n != 1)})"
+        )
+    else:
+        message = f"All {total} are right"
+    canvas = style.Canvas(message)
+    ax = canvas.ax
+    cell = 38
+    left, top = canvas.left + 54, canvas.top + 54
+    colors = style.sequential("window")
+    peak = max(1, errors.max())
+    style.write(
+        ax, left + K * cell / 2, top - 38, "predicted class", 12, style.MUTED, align="center"
+    )
+    ax.text(
+        canvas.left + 8,
+        top + K * cell / 2,
+        "true class",
+        fontsize=style.points(12),
+        fontfamily=style.FONT,
+        color=style.MUTED,
+        rotation=90,
+        ha="center",
+        va="center",
+    )
+    for k in range(K):
+        style.write(ax, left + (k + 0.5) * cell, top - 14, str(k), 13, align="center")
+        style.write(ax, left - 12, top + (k + 0.5) * cell, str(k), 13, align="right")
+    for t, y in np.ndindex(K, K):
+        count = int(matrix[t, y])
+        strength = 0 if t == y else (count / peak) ** 0.7
+        face = colors(0.1 + 0.4 * strength) if strength else "white"
+        if t == y:
+            face = style.tint("padding", 0.15)
+        ax.add_patch(
+            Rectangle((left + y * cell, top + t * cell), cell, cell, fc=face, ec="#e7eaee", lw=0.8)
+        )
+        if count:
+            style.write(
+                ax,
+                left + (y + 0.5) * cell,
+                top + (t + 0.5) * cell,
+                str(count),
+                12,
+                style.MUTED if t == y else style.INK,
+                weight="normal" if t == y else "bold",
+                align="center",
+                gid=f"confusion[{t},{y}]",
+            )
+    return canvas.finish(
+        left + K * cell,
+        top + K * cell,
+        f"Confusion matrix of {total} images in {K} classes, {wrong} wrong: {message}.",
+    )
+
+
+def digits(images, titles=None, columns=10, message="Digits"):
+    """Show a gallery of images.
+
+    Parameters
+    ----------
+    images : array_like, shape (n, 1, H, W) or (n, H, W)
+        Dark is high, like ink.
+    titles : list of str, optional
+        One above each image, such as "5 → 6".
+    columns : int, default 10
+        Images in a line.
+    message : str
+        Title.
+
+    Returns
+    -------
+    Card
+    """
+    images = _planes(images)
+    low, high = float(images.min()), float(images.max())
+    return _gallery(images, titles, columns, message, style.IMAGE, low, high, "images")
+
+
+def filters(W, columns=10, titles=None, message="Filters of the first layer"):
+    """Show filters side by side on one scale centred at zero.
+
+    Parameters
+    ----------
+    W : array_like, shape (FN, 1, FH, FW) or (FN, FH, FW)
+        Filters; red is positive, blue negative.
+    columns : int, default 10
+        Filters in a line.
+    titles : list of str, optional
+        One above each filter.
+    message : str
+        Title.
+
+    Returns
+    -------
+    Card
+
+    Notes
+    -----
+    Book section 7.6.1. There the filters are plotted on a reversed grey scale without a bar.
+    """
+    W = _planes(W)
+    peak = max(float(np.abs(W).max()), 1e-12)
+    return _gallery(
+        W, titles, columns, message, style.DIVERGING, -peak, peak, "filters", bar="weight"
+    )
+
+
+def feature_maps(maps, columns=10, titles=None, message="Feature maps"):
+    """Show feature maps side by side on one scale.
+
+    Parameters
+    ----------
+    maps : array_like, shape (n, H, W) or (1, n, H, W)
+        Activations of one image, one map per channel.
+    columns : int, default 10
+        Maps in a line.
+    titles : list of str, optional
+        One above each map.
+    message : str
+        Title.
+
+    Returns
+    -------
+    Card
+    """
+    maps = np.asarray(maps, float)
+    maps = _planes(maps[0] if maps.ndim == 4 and len(maps) == 1 else maps)
+    low, high = min(0.0, float(maps.min())), float(maps.max())
+    colors = style.sequential("output")
+    if low < 0:  # before ReLU: signed
+        high = max(high, -low)
+        low, colors = -high, style.DIVERGING
+    return _gallery(maps, titles, columns, message, colors, low, high, "maps", bar="activation")
+
+
+def _gallery(planes, titles, columns, message, colors, low, high, noun, bar=None):
+    """Draw images in lines, with a colour bar where its label `bar` is given."""
+    n, height, width = planes.shape
+    if titles is not None and len(titles) != n:
+        raise ValueError(f"{len(titles)} titles for {n} {noun}")
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    titles = None if titles is None else [str(t) for t in titles]
+    columns = min(columns, n)
+    gap = 10
+    room = ROOM - (110 if bar else 0)
+    unit = min(96, (room - gap * (columns - 1)) / columns) / max(height, width)
+    slot = width * unit
+    if titles:
+        widest = max(style.text_width(t, 12) for t in titles)
+        slot = max(slot, min(widest, (room - gap * (columns - 1)) / columns))
+    canvas = style.Canvas(message)
+    ax = canvas.ax
+    pitch = height * unit + gap + (20 if titles else 0)
+    first = canvas.top + (22 if titles else 4)
+    for k, plane in enumerate(planes):
+        line, place = divmod(k, columns)
+        x = canvas.left + place * (slot + gap) + (slot - width * unit) / 2
+        y = first + line * pitch
+        draw_image(ax, plane, x, y, unit, colors, low, high)
+        if titles:
+            style.write(ax, x + width * unit / 2, y - 11, titles[k], 12, align="center")
+    lines = -(-n // columns)
+    bottom = first + (lines - 1) * pitch + height * unit
+    right = canvas.left + columns * (slot + gap) - gap
+    tall = max(bottom - first, 80)
+    if bar:
+        bottom = max(bottom, first + 86)
+    figure = canvas.finish(
+        right + (110 if bar else 0),
+        bottom,
+        f"{message}: {n} {noun} of {height} x {width}"
+        + (f", {bar} from {planes.min():.3g} to {planes.max():.3g}" if bar else "")
+        + (f", titled {', '.join(titles)}" if titles and n <= 20 else "")
+        + ".",
+    )
+    if bar:
+        style.color_bar(
+            figure,
+            colors,
+            low,
+            high if high > low else low + 1,
+            right + 38,
+            first + 5,
+            min(tall - 10, 220),
+            bar,
+        )
+    return figure
+
+
+def _planes(values):
+    """Return an array (n, H, W), or raise ValueError."""
+    values = np.asarray(values, float)
+    if values.ndim == 4 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 3 or 0 in values.shape:
+        raise ValueError(f"expected (n, 1, H, W) or (n, H, W), got shape {values.shape}")
+    return values
+
+
+def _layer_role(name, place):
+    """Colour a layer by what it does: input, learnt numbers, or fixed arithmetic."""
+    name = name.lower()
+    if place == 0 and "conv" not in name and "affine" not in name:
+        return "input"
+    if "conv" in name:
+        return "filter"
+    if "affine" in name:
+        return "bias"
+    if "pool" in name or "subsampl" in name:
+        return "output"
+    return "padding"

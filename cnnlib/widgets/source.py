@@ -1,0 +1,33 @@
+"""The package's own code, shown in a notebook: what is read is what runs."""
+
+import ast
+import inspect
+import textwrap
+
+from IPython.display import Markdown
+
+
+def show_source(thing):
+    """Show the code of a function or class of the package, without its docstrings.
+
+    Parameters
+    ----------
+    thing : function, method or class
+        Anything `inspect.getsource` finds.
+
+    Returns
+    -------
+    IPython.display.Markdown
+        A highlighted block. The docstrings stay one ``help(...)`` away.
+    """
+    source = textwrap.dedent(inspect.getsource(thing))
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        documented = isinstance(node, ast.FunctionDef | ast.ClassDef)
+        if documented and ast.get_docstring(node) is not None:
+            docstring = node.body[0]
+            for number in range(docstring.lineno - 1, docstring.end_lineno):
+                lines[number] = None
+    kept = [line for line in lines if line is not None]
+    code = "\n".join(kept).replace(":\n\n", ":\n")
+    return Markdown(f"```python\n{code}\n```")

@@ -1,0 +1,46 @@
+"""Pictures of a notebook as JupyterLab shows it after a run, to be looked at by a person.
+
+python tests/browser/screenshots.py NOTEBOOK OUTDIR [--dark]
+"""
+
+import argparse
+from pathlib import Path
+
+from lab import NOTEBOOKS, running_lab
+
+SLICE = 1000
+# JupyterLab leaves a screenful of nothing below the last cell: it is not counted.
+SIZES = """box => {
+  const first = box.querySelector(".jp-Cell").getBoundingClientRect();
+  const last = [...box.querySelectorAll(".jp-Cell")].at(-1).getBoundingClientRect();
+  return [box.clientHeight, Math.ceil(last.bottom - first.top)];
+}"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", help="a path, or a name in notebooks/")
+    parser.add_argument("outdir", type=Path)
+    parser.add_argument("--dark", action="store_true", help="in JupyterLab's dark theme")
+    options = parser.parse_args()
+    path = Path(options.notebook)
+    path = path if path.exists() else NOTEBOOKS / path
+    options.outdir.mkdir(parents=True, exist_ok=True)
+    theme = "JupyterLab Dark" if options.dark else "JupyterLab Light"
+    with running_lab([path], theme) as lab:
+        page = lab.open_and_run(path.name, height=SLICE + 150)  # room for menu and toolbar
+        page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+        scroller = page.locator(".jp-NotebookPanel .jp-WindowedPanel-outer")
+        page.wait_for_timeout(500)
+        step, total = scroller.evaluate(SIZES)
+        for number, top in enumerate(range(0, total, step), start=1):
+            scroller.evaluate("(box, top) => box.scrollTo(0, top)", top)
+            page.wait_for_timeout(200)
+            picture = options.outdir / f"{path.stem}{'-dark' * options.dark}-{number:02}.png"
+            scroller.screenshot(path=picture)
+            print(picture)
+        print("\n".join(lab.console_errors) or "no console errors")
+
+
+if __name__ == "__main__":
+    main()

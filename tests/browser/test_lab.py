@@ -1,0 +1,99 @@
+"""The notebooks as a reader meets them: opened in JupyterLab, run, and moved by keyboard."""
+
+import statistics
+
+import pytest
+
+from .lab import NOTEBOOKS
+
+SLIDERS = ".jp-Notebook .widget-slider [role=slider]"
+NAME = """handle => {
+  const label = handle.closest(".widget-slider").querySelector(".widget-label");
+  return handle.getAttribute("aria-label") || (label?.checkVisibility() && label.innerText);
+}"""
+# Follows what a cell shows, sliders apart, from a key press until it has been still for 200 ms:
+# when it last changed, its pictures decoded, and how high it was in each frame. A min-height is
+# left out: a view may keep the room of its tallest picture so far.
+WATCH = """handle => {
+  const area = handle.closest(".jp-Cell-outputArea");
+  const state = () => {
+    const copy = area.cloneNode(true);
+    copy.querySelectorAll(".widget-slider").forEach(slider => slider.remove());
+    const drawn = [...area.querySelectorAll("canvas")].map(canvas => canvas.toDataURL());
+    return [copy.innerHTML.replace(/min-height:[^;"]*/g, ""), ...drawn].join();
+  };
+  const text = () => area.innerText.replace(/\\s+/g, " ").slice(0, 400);
+  const height = () => area.getBoundingClientRect().height;
+  let last = state();
+  const watch = {state, text, before: last, heights: [height()], ms: null, still: false};
+  window.watch = watch;
+  handle.addEventListener("keydown", () => {
+    const pressed = performance.now(), passed = () => performance.now() - pressed;
+    const look = async () => {
+      watch.heights.push(height());
+      if (state() !== last) {
+        last = state();
+        const pictures = [...area.querySelectorAll("img")];
+        await Promise.all(pictures.map(picture => picture.decode().catch(() => null)));
+        watch.ms = passed();
+      }
+      watch.still = passed() > (watch.ms === null ? 5000 : watch.ms + 200);
+      if (!watch.still) requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+  }, {capture: true, once: true});
+}"""
+
+
+def press(slider, key):
+    """Press a key on a slider; return the milliseconds to the changed view, and its heights."""
+    slider.evaluate(WATCH)
+    slider.press(key)
+    slider.page.wait_for_function("() => watch.still")
+    return slider.page.evaluate("() => [watch.ms, watch.heights]")
+
+
+def move_and_return(slider):
+    """Move a slider one step and back.
+
+    Returns the milliseconds to the changed view (None: no change), by how many pixels its height
+    changed, and what was wrong.
+    """
+    wrong = []
+    value, end = (float(slider.get_attribute(f"aria-value{which}")) for which in ("now", "max"))
+    there, back = ("ArrowLeft", "ArrowRight") if value == end else ("ArrowRight", "ArrowLeft")
+    ms, heights = press(slider, there)
+    if float(slider.get_attribute("aria-valuenow")) == value:
+        wrong.append(f"is deaf to {there}")
+    elif ms is None:
+        wrong.append(f"{there} changes nothing in the view, and no sentence says why")
+    low, high = sorted((heights[0], heights[-1]))
+    if min(heights) < low - 2 or max(heights) > high + 2:
+        wrong.append(f"the page jumps: the view is {heights} px high, frame by frame")
+    start = slider.page.evaluate("() => watch.before")
+    press(slider, back)
+    if not slider.page.evaluate("start => watch.state() === start", start):
+        text = slider.page.evaluate("() => watch.text()")
+        wrong.append(f"after {there}, {back} the view is another one than before: {text!r}")
+    return ms, heights[-1] - heights[0], wrong
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
+def test_notebook_in_jupyterlab(lab, path):
+    page = lab.open_and_run(path.name)
+    times, growths, wrong = [], [], []
+    for number, slider in enumerate(page.locator(SLIDERS).all(), start=1):
+        label = slider.evaluate(NAME)
+        name = f"slider {number} ({label or 'without a name'})"
+        wrong += [] if label else [f"{name}: neither a visible label nor an aria-label"]
+        ms, growth, flaws = move_and_return(slider)
+        wrong += [f"{name}: {flaw}" for flaw in flaws]
+        times += [ms] if ms is not None else []
+        growths += [f"{name} {growth:+.0f} px"] if abs(growth) > 2 else []
+    if times:
+        median = statistics.median(times)
+        print(f"\n{path.name}: {len(times)} sliders, median {median:.0f} ms to the changed view")
+    if growths:
+        print("the height changes: " + ", ".join(growths))
+    wrong += lab.console_errors
+    assert not wrong, f"{path.name}:\n" + "\n".join(wrong)

@@ -1,0 +1,325 @@
+"""Figures: they can be drawn over their whole range, say what the arithmetic says, and fit."""
+
+import ast
+import itertools
+import pathlib
+import re
+import time
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+
+import cnnlib.figures
+from cnnlib import naive
+from cnnlib.figures import convolution, grids, im2col, style, training
+from cnnlib.windows import conv_output_size
+from cnnlib.windows import im2col as col_of
+
+RNG = np.random.default_rng(0)
+X4 = np.array([[1, 2, 3, 0], [0, 1, 2, 3], [3, 0, 1, 2], [2, 3, 0, 1]])
+W3 = np.array([[2, 0, 1], [0, 1, 2], [1, 0, 2]])
+
+
+def ints(*shape, low=-2, high=10):
+    return RNG.integers(low, high, shape)
+
+
+def texts(figure):
+    """Return all texts that are drawn."""
+    found = []
+    for ax in figure.axes:
+        found += ax.texts
+        if ax.axison:
+            found += [*ax.get_xticklabels(), *ax.get_yticklabels()]
+            found += [ax.xaxis.label, ax.yaxis.label]
+    return [t for t in found if t.get_text() and t.get_visible()]
+
+
+def numbers(figure, name):
+    """Read a grid of numbers back from a figure, by the name of the grid."""
+    found = {}
+    for text in texts(figure):
+        match = re.fullmatch(re.escape(name) + r"\[(\d+),(\d+)\]", text.get_gid() or "")
+        if match:
+            found[tuple(map(int, match.groups()))] = float(text.get_text().replace("−", "-"))
+    return found
+
+
+def matrix(found):
+    shape = np.max(list(found), axis=0) + 1
+    assert len(found) == shape.prod()
+    values = np.empty(shape)
+    for place, value in found.items():
+        values[place] = value
+    return values
+
+
+def check(figure):
+    """Assert what holds for every figure."""
+    assert isinstance(figure, style.Card)
+    width, height = style.size(figure)
+    assert 100 <= width <= 900
+    assert 60 <= height <= 1100
+    assert figure.alt.endswith(".")
+    assert "\n" not in figure.alt
+    assert "np." not in figure.alt
+    assert all(t.get_fontsize() >= style.points(11) - 1e-9 for t in texts(figure))
+
+
+def check_layout(figure):
+    """Assert that no text is cut off, and that none covers another."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = style.size(figure)
+    boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts(figure)]
+    for text, box in boxes:
+        assert box.x0 >= 2, text
+        assert box.x1 <= width - 2, text
+        assert box.y0 >= 2, text
+        assert box.y1 <= height - 2, text
+    for (one, a), (two, b) in itertools.combinations(boxes, 2):
+        apart = min(a.x1, b.x1) - max(a.x0, b.x0) < 1 or min(a.y1, b.y1) - max(a.y0, b.y0) < 2
+        assert apart, f"{one!r} covers {two!r}"
+
+
+GRADES = np.array([90, 4, 6, 80, 1, 0, 3, 2, 95]).reshape(3, 3)
+CASES = {
+    "step": (convolution.window_step, (X4, W3)),
+    "step with bias and pad": (convolution.window_step, (X4, W3, 3, 1, 1, 6)),
+    "step 5 x 5": (convolution.window_step, (ints(7, 7), ints(5, 5), -1.5, 2, 1, 2)),
+    "step 7 x 7": (convolution.window_step, (ints(9, 9), ints(7, 7))),
+    "step 11 x 11": (convolution.window_step, (ints(11, 11), ints(11, 11))),
+    "step of 1": (convolution.window_step, ([[2]], [[3]])),
+    "step of fractions": (convolution.window_step, (X4 / 3, W3 / -7, 0.25)),
+    "step of bytes": (convolution.window_step, (ints(6, 6) * 25, W3 - 1)),
+    "step on 28 x 28": (convolution.window_step, (ints(28, 28), ints(5, 5), 0, 1, 2, 300)),
+    "sliding": (convolution.sliding, (7, 7, 3, 3, 2)),
+    "sliding, uncovered": (convolution.sliding, (7, 8, 3, 2, 3, 1)),
+    "sliding, 1": (convolution.sliding, (1, 1, 1, 1)),
+    "sliding, 28": (convolution.sliding, (28, 28, 5, 5, 1, 2)),
+    "sliding, 28, uncovered": (convolution.sliding, (28, 28, 7, 5, 4)),
+    "sliding, flat": (convolution.sliding, (1, 28, 1, 3, 2)),
+    "padding": (convolution.padding, (X4, 1)),
+    "padding 0": (convolution.padding, (X4, 0)),
+    "padding 3": (convolution.padding, (ints(1, 1), 3)),
+    "shrinking": (convolution.shrinking, (4, 3)),
+    "shrinking 28": (convolution.shrinking, (28, 5)),
+    "shrinking slowly": (convolution.shrinking, (28, 3)),
+    "shrinking not": (convolution.shrinking, (7, 3, 1)),
+    "shrinking by strides": (convolution.shrinking, (64, 3, 1, 2)),
+    "no filter fits": (convolution.shrinking, (2, 3)),
+    "channels": (convolution.channels, (ints(3, 4, 4), ints(3, 3, 3), 1, 1, 0, 2)),
+    "1 channel": (convolution.channels, (ints(1, 5, 5), ints(1, 3, 3))),
+    "4 channels": (convolution.channels, (ints(4, 5, 5), ints(4, 3, 3), 6, 1, 1)),
+    "blocks": (convolution.blocks, (3, 4, 4, 1, 3, 3, 1, 0, 1, False)),
+    "blocks of a batch": (convolution.blocks, (3, 28, 28, 30, 5, 5, 1, 0, 10)),
+    "blocks, deep": (convolution.blocks, (512, 7, 7, 512, 3, 3, 1, 1, 128)),
+    "blocks, large": (convolution.blocks, (3, 227, 227, 96, 11, 11, 4)),
+    "blocks, least": (convolution.blocks, (1, 1, 1, 1, 1, 1)),
+    "response": (convolution.filter_response, (ints(28, 28), W3 - 1)),
+    "response of nothing": (convolution.filter_response, (np.zeros((5, 9)), [[1.0]])),
+    "layout": (im2col.layout, (X4[None], 3, 3)),
+    "layout of 3 channels": (im2col.layout, (ints(3, 4, 4), 3, 3, 1, 0, 2)),
+    "layout, padded": (im2col.layout, (ints(2, 4, 4), 2, 2, 2, 1, 4)),
+    "layout, large": (im2col.layout, (ints(3, 7, 7), 5, 5)),
+    "layout, 28": (im2col.layout, (ints(1, 28, 28), 5, 5, 1, 0, 575)),
+    "layout, 8 channels": (im2col.layout, (ints(8, 4, 4), 3, 3)),
+    "product": (im2col.product, (X4[None], ints(2, 1, 3, 3), None, 1, 0, 1, 1)),
+    "product with bias": (im2col.product, (ints(2, 4, 4), ints(3, 2, 2, 2), [1, 2, -3])),
+    "product, large": (im2col.product, (ints(3, 7, 7), ints(10, 3, 5, 5))),
+    "memory": (im2col.memory, (28, 5, 1, 2)),
+    "memory of 1": (im2col.memory, (1, 1)),
+    "timings": (im2col.timings, (["plain loops", "im2col"], [2.3, 0.0004])),
+    "timing": (im2col.timings, (["one"], [1.0])),
+    "timings, slower": (im2col.timings, (["a", "b"], [1e-8, 60.0])),
+    "network": (
+        training.network,
+        (
+            [
+                ("input", (1, 28, 28), None),
+                ("Conv1", (30, 24, 24), 780),
+                ("Relu1", (30, 24, 24), 0),
+                ("Pool1", (30, 12, 12), 0),
+                ("Affine1", (100,), 432100),
+                ("Affine2", np.int64(10), 1010),
+            ],
+        ),
+    ),
+    "curves": (training.curves, (1 / np.arange(1, 400), [0.1, 0.9], [0.12, 0.91])),
+    "curves of nothing": (training.curves, ([], [], [])),
+    "curves, first": (training.curves, ([2.3], [0.1], [0.1])),
+    "confusion": (training.confusion, (GRADES,)),
+    "confusion without errors": (training.confusion, (np.eye(10, dtype=int) * 100,)),
+    "digits": (training.digits, (RNG.random((23, 1, 8, 8)), ["5 → 6"] * 23)),
+    "digit": (training.digits, (np.zeros((1, 8, 8)),)),
+    "filters": (training.filters, (RNG.normal(size=(30, 1, 5, 5)),)),
+    "filter": (training.filters, (np.zeros((1, 5, 5)),)),
+    "maps": (training.feature_maps, (RNG.random((30, 24, 24)),)),
+    "signed maps": (training.feature_maps, (RNG.normal(size=(1, 4, 9, 9)), 2, list("abcd"))),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_figure_fits_its_card(case):
+    function, arguments = CASES[case]
+    figure = function(*arguments)
+    check(figure)
+    check_layout(figure)
+
+
+@pytest.mark.parametrize(("stride", "pad", "b"), [(1, 0, 0), (1, 1, 3), (2, 1, -1), (3, 2, 0.5)])
+def test_window_step_writes_the_numbers_of_the_plain_loops(stride, pad, b):
+    x, W = ints(5, 6), ints(3, 2)
+    expected = naive.convolve(x[None, None], W[None, None], np.array([b]), stride, pad)[0, 0]
+    for step in range(expected.size):
+        figure = convolution.window_step(x, W, b, stride, pad, step)
+        drawn = numbers(figure, "output")
+        assert list(drawn) == [divmod(k, expected.shape[1]) for k in range(step + 1)]
+        for place, value in drawn.items():
+            assert value == pytest.approx(expected[place])
+        assert np.array_equal(matrix(numbers(figure, "input x")), x)
+        assert np.array_equal(matrix(numbers(figure, "filter W")), W)
+        (total,) = [t.get_text() for t in texts(figure) if t.get_gid() == "total"]
+        assert float(total.replace("−", "-")) == pytest.approx(expected.flat[step])
+
+
+def test_channels_writes_the_numbers_of_the_plain_loops():
+    x, W = ints(3, 4, 5), ints(3, 3, 3)
+    expected = naive.convolve(x[None], W[None], np.array([2]), 1, 1)[0, 0]
+    figure = convolution.channels(x, W, step=expected.size - 1, pad=1, b=2)
+    assert np.array_equal(matrix(numbers(figure, "output")), expected)
+    for c in range(3):
+        assert np.array_equal(matrix(numbers(figure, f"input x, channel {c}")), x[c])
+
+
+def test_layout_and_product_write_the_matrices():
+    x, W, b = ints(2, 4, 4), ints(3, 2, 2, 2), np.array([1, 0, -1])
+    figure = im2col.layout(x, 2, 2, 2, 0)
+    assert np.array_equal(matrix(numbers(figure, "matrix col")), col_of(x[None], 2, 2, 2))
+    figure = im2col.product(x, W, b, stride=2)
+    expected = naive.convolve(x[None], W, b, 2)[0]
+    for f in range(3):
+        assert np.array_equal(matrix(numbers(figure, f"output[{f}]")), expected[f])
+    assert np.array_equal(matrix(numbers(figure, "product out")), expected.reshape(3, -1).T)
+
+
+def test_sliding_over_a_grid_of_settings():
+    drawn = 0
+    for size, filter_size, stride, pad in itertools.product((1, 4, 7), (1, 3), (1, 3), (0, 2)):
+        if filter_size > size + 2 * pad:
+            with pytest.raises(ValueError, match="does not fit"):
+                convolution.sliding(size, size + 1, filter_size, 1, stride, pad)
+            continue
+        figure = convolution.sliding(size, size + 1, filter_size, 1, stride, pad)
+        check(figure)
+        OH = conv_output_size(size, filter_size, stride, pad)
+        OW = conv_output_size(size + 1, 1, stride, pad)
+        shown = [t.get_text() for t in texts(figure)]
+        assert f"(OH, OW) = ({OH}, {OW})" in shown
+        assert any(t.startswith("OH = ") for t in shown)
+        # Every read of every window is counted once, but those in the padding.
+        inside = numbers(figure, "input x")
+        if not pad:
+            assert sum(inside.values()) == OH * OW * filter_size
+        drawn += 1
+    assert drawn == 22
+
+
+def test_shrinking_ends_where_no_filter_fits():
+    shown = [t.get_text() for t in texts(convolution.shrinking(4, 3))]
+    assert {"4 x 4", "2 x 2"} < set(shown)
+    assert "no 3 x 3 filter fits into 2 x 2" in shown
+    assert "1 x 1" not in shown
+    assert "keeps the size" in convolution.shrinking(7, 3, pad=1).axes[0].texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "sentence"),
+    [
+        (convolution.window_step, (X4, W3, 0, 1, 0, 4), "there are 4 windows, steps 0 to 3"),
+        (convolution.window_step, (X4, W3, 0, 1, 0, -1), "steps 0 to 3"),
+        (convolution.window_step, (W3, ints(4, 4)), "does not fit"),
+        (convolution.window_step, (X4[None], W3), "x must be 2-D"),
+        (convolution.padding, (X4, -1), "pad must be at least 0"),
+        (convolution.shrinking, (4, 3, 0, 0), "stride must be at least 1"),
+        (convolution.channels, (ints(3, 4, 4), ints(2, 3, 3)), "3 channels and the filter has 2"),
+        (convolution.channels, (ints(5, 4, 4), ints(5, 3, 3)), "1 to 4 channels"),
+        (convolution.blocks, (3, 4, 4, 0, 3, 3), "FN must be at least 1"),
+        (im2col.layout, (ints(1, 4, 4), 3, 3, 1, 0, 4), "0 to 3"),
+        (im2col.product, (ints(1, 4, 4), ints(2, 2, 3, 3)), "channels"),
+        (im2col.timings, (["a"], [0.0]), "positive"),
+        (training.confusion, (ints(2, 3),), "square"),
+        (training.digits, (np.zeros((0, 1, 2, 2)),), "expected"),
+        (training.digits, (np.zeros((2, 1, 2, 2)), ["one"]), "1 titles for 2"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(function, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        function(*arguments)
+
+
+def test_arguments_are_not_changed():
+    x, W = X4.astype(float), W3.astype(float)
+    convolution.window_step(x, W, pad=1, step=3)
+    assert np.array_equal(x, X4)
+    assert np.array_equal(W, W3)
+
+
+def test_cells_of_one_figure_are_equal():
+    canvas = style.Canvas("cells")
+    one, two = grids.Grid(X4, "one"), grids.Grid(W3, "two")
+    cell = grids.fit([one, two], 400)
+    a, b = grids.draw_row(canvas.ax, [one, two], 0, 0, cell)
+    assert a.right - a.left == 4 * cell
+    assert b.bottom - b.top == 3 * cell
+
+
+def test_numbers_are_written_alike():
+    assert style.format_number(-1.5, 1) == "−1.5"
+    assert style.format_number(-0.001, 2) == "0.00"
+    assert style.decimals_needed([1, 2], [0.5]) == 1
+    assert style.decimals_needed([1 / 3]) == 2
+    assert style.decimals_needed([np.nan]) == 0
+
+
+def test_html_and_notebook_carry_the_alt_text():
+    figure = convolution.padding(X4, 1)
+    style.describe(figure, 'Says "a < b".')
+    assert 'alt="Says &quot;a &lt; b&quot;."' in style.to_html(figure)
+    data, metadata = figure._repr_mimebundle_()
+    assert data["text/plain"] == metadata["image/png"]["alt"] == 'Says "a < b".'
+    assert style.to_png(figure).startswith(b"\x89PNG")
+
+
+def test_text_colours_are_legible_on_white():
+    for color in (style.INK, style.MUTED, *style.TEXT_COLORS.values()):
+        channels = np.array(to_rgb(color))
+        linear = np.where(
+            channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+        )
+        luminance = linear @ (0.2126, 0.7152, 0.0722)
+        assert 1.05 / (luminance + 0.05) >= 4.5, color
+
+
+def test_figures_do_not_import_pyplot_or_widgets():
+    for path in pathlib.Path(cnnlib.figures.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{a.name}" for a in node.names]
+            for name in names:
+                assert name.split(".")[0] not in ("ipywidgets", "anywidget", "IPython"), path
+                assert "pyplot" not in name, path
+                assert not name.startswith("cnnlib.widgets"), path
+
+
+def test_small_figures_are_quick():
+    def seconds():
+        begin = time.perf_counter()
+        style.to_png(convolution.window_step(X4, W3, step=2))
+        return time.perf_counter() - begin
+
+    # A slider should answer within 120 ms; the bound is wide for slow machines.
+    assert min(seconds() for _ in range(5)) < 0.5
