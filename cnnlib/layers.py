@@ -285,12 +285,16 @@ class Pooling(Layer):
                 dplace += share
         else:
             waiting = np.ones(out.shape, dtype=bool)  # maxima whose place has not been met yet
+            overlap = self.stride < max(self.pool_h, self.pool_w)
             for place, dplace in zip(
                 self._places(padded, OH, OW), self._places(dpadded, OH, OW), strict=True
             ):
                 found = (place == out) & waiting
-                dplace += dout * found
                 waiting ^= found
+                if overlap:  # other windows may have sent something here already
+                    dplace += dout * found
+                else:
+                    np.multiply(dout, found, out=dplace)
         _, _, H, W = padded.shape
         return dpadded[:, :, self.pad : H - self.pad, self.pad : W - self.pad]
 

@@ -4,8 +4,8 @@ Book sections 7.5 to 7.7.
 """
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from cnnlib.figures import style
 from cnnlib.figures.grids import draw_image

@@ -1,0 +1,57 @@
+"""Train SimpleConvNet on MNIST at the book's settings and print its test accuracy.
+
+    python benchmarks/train_mnist.py [--seed 3] [--epochs 20] [--save FILE.npz]
+
+The book's settings: 30 filters of 5 x 5, hidden 100, weights from N(0, 0.01), batches of 100, Adam
+with learning rate 0.001, 20 epochs. MNIST comes from where CNNLIB_DATA_DIR says, or is downloaded.
+"""
+
+import argparse
+import time
+
+import cnnlib
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--save", metavar="FILE.npz", help="write the trained parameters here")
+    options = parser.parse_args()
+
+    (x_train, t_train), (x_test, t_test) = cnnlib.load_mnist(flatten=False)
+    network = cnnlib.SimpleConvNet(
+        input_dim=(1, 28, 28),
+        conv_param={"filter_num": 30, "filter_size": 5, "pad": 0, "stride": 1},
+        hidden_size=100,
+        output_size=10,
+        weight_init_std=0.01,
+        rng=options.seed,
+    )
+    trainer = cnnlib.Trainer(
+        network,
+        x_train,
+        t_train,
+        x_test,
+        t_test,
+        epochs=options.epochs,
+        mini_batch_size=100,
+        optimizer="Adam",
+        optimizer_param={"lr": 0.001},
+        evaluate_sample_num_per_epoch=1000,
+        seed=options.seed,
+    )
+    start = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - start
+    accuracy = network.accuracy(x_test, t_test)
+    print(
+        f"seed {options.seed}: {trainer.current_iter} steps in {seconds:.0f} s, "
+        f"test accuracy {accuracy:.2%} of {len(x_test)}"
+    )
+    if options.save:
+        network.save_params(options.save)
+
+
+if __name__ == "__main__":
+    main()
