@@ -67,6 +67,35 @@ def test_convolution_equals_the_loops(case):
     assert layer.backward(dout, need_dx=False) is None
 
 
+@given(convolutions(), poolings(), st.sampled_from(["max", "average"]))
+def test_float32_equals_the_loops_to_its_own_precision(convolution, pooling, mode):
+    x, W, b, stride, pad = convolution
+    layer = Convolution(*(a.astype(np.float32) for a in (W, b)), stride, pad)
+    out = layer.forward(x.astype(np.float32))
+    np.testing.assert_allclose(out, naive.convolve(x, W, b, stride, pad), rtol=1e-4, atol=1e-4)
+    dout = np.random.default_rng(1).standard_normal(out.shape)
+    dx = layer.backward(dout.astype(np.float32))
+    expected = naive.convolve_backward(dout, x, W, stride, pad)
+    for ours, loops in zip((dx, layer.dW, layer.db), expected, strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_allclose(ours, loops, rtol=1e-4, atol=1e-3)
+
+    x, *settings = pooling
+    layer = Pooling(*settings, mode)
+    loops = {"max": naive.max_pool, "average": naive.average_pool}[mode](x, *settings)
+    np.testing.assert_allclose(layer.forward(x.astype(np.float32)), loops, rtol=1e-5, atol=1e-6)
+
+
+def test_affine_equals_its_sum(rng):
+    x, W, b = rng.standard_normal((4, 2, 3)), rng.standard_normal((6, 5)), rng.standard_normal(5)
+    layer = Affine(W, b)
+    close(layer.forward(x), np.einsum("ncw,cwm->nm", x, W.reshape(2, 3, 5)) + b)
+    dout = rng.standard_normal((4, 5))
+    close(layer.backward(dout), np.einsum("nm,cwm->ncw", dout, W.reshape(2, 3, 5)))
+    close(layer.dW, np.einsum("ncw,nm->cwm", x, dout).reshape(6, 5))
+    close(layer.db, dout.sum(axis=0))
+
+
 @given(convolutions())
 def test_convolution_equals_scipy(case):
     x, W, b, stride, pad = case

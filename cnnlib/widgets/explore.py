@@ -161,13 +161,19 @@ class Explorer(ipywidgets.VBox):
             control.max = max(largest, control.min)
 
     def _page(self):
-        """Write picture and message; the picture of other settings is faded."""
-        faded = "opacity: 0.35;" if self.message else ""
+        """Write the picture; where there is a message, over it, faded: it shows other settings."""
+        faded = "opacity: 0.35" if self.message else ""
+        card = (
+            f"padding: 8px 14px; background: white; color: {style.INK}; "
+            f"border-left: 4px solid {style.ROLES['window']}; box-shadow: 0 1px 4px {style.MUTED}"
+        )
         message = html.escape(self.message[:1].upper() + self.message[1:])
         return (
-            f'<div style="min-height: {self._height}px; {faded}">{self._picture}</div>'
-            f'<p role="status" style="max-width: {style.MAX_WIDTH}px; min-height: 1.5em; '
-            f'margin: 4px 0; line-height: 1.5; font-size: 14px">{message}</p>'
+            f'<div style="position: relative; min-height: {max(self._height, 80)}px">'
+            f'<div style="{faded}">{self._picture}</div>'
+            '<p role="status" style="position: absolute; top: 48px; left: 24px; margin: 0; '
+            f"max-width: 600px; line-height: 1.5; font-size: 14px; {card if message else ''}"
+            f'">{message}</p></div>'
         )
 
 
