@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 .PHONY: lab test notebooks bench clean
 
 lab: $(VENV)/lab.stamp
-	$(BIN)/jupyter lab --notebook-dir notebooks $(ARGS)
+	$(BIN)/python -m jupyterlab --notebook-dir notebooks $(ARGS)
 
 test: $(VENV)/test.stamp
 	$(BIN)/ruff check .

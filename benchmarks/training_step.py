@@ -105,7 +105,7 @@ def main():
     check_that_they_agree(images, labels)
 
     blas = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-    threads = max(pool["num_threads"] for pool in blas)
+    threads = max((pool["num_threads"] for pool in blas), default=1)
     kernels = [f"{p['internal_api']} {p['version']} ({p.get('architecture', '?')})" for p in blas]
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"numpy {np.__version__}, {', '.join(kernels)}, {threads} threads")

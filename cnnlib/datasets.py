@@ -5,7 +5,7 @@
 3. ``load_fashion_mnist``   70,000 pieces of clothing, same shapes, harder
 4. ``read_idx``             the file format of the last two
 
-All three loaders return ``(x_train, t_train), (x_test, t_test)`` and take the same options.
+All three loaders return ``(x_train, t_train), (x_test, t_test)`` in the form the options ask for.
 """
 
 import gzip

@@ -4,6 +4,8 @@ All layers are used alike. ``forward(x)`` returns the output and keeps what ``ba
 need; ``forward(x, train_flg=False)`` is inference and keeps nothing. ``backward(dout)`` takes the
 gradient of the loss by the output and returns the gradient by the input, in a new array; a layer
 with parameters also sets ``dW`` and ``db``. The dtype of x is the dtype of all that follows.
+What a layer keeps are the arrays themselves, not copies: leave x and the output as they are until
+``backward`` is done.
 
 In reading order: Convolution and Pooling (sections 7.2 to 7.4), Affine, Relu and Sigmoid
 (chapter 5), Dropout and LocalResponseNormalization (section 7.7), SoftmaxWithLoss (the end).
@@ -17,6 +19,7 @@ from cnnlib.windows import (
     conv_output_size,
     pad_images,
     sliding_windows,
+    whole_number,
     window_place,
 )
 
@@ -92,7 +95,7 @@ class Convolution(Layer):
     Raises
     ------
     ValueError
-        If the shapes of W and b do not go together.
+        If the shapes of W and b do not go together, or stride or pad are not possible.
 
     Notes
     -----
@@ -106,7 +109,8 @@ class Convolution(Layer):
                 f"got W {np.shape(W)} and b {np.shape(b)}"
             )
         self.W, self.b = W, b
-        self.stride, self.pad = stride, pad
+        self.stride = whole_number("stride", stride)
+        self.pad = whole_number("pad", pad, least=0)
         self.dW = self.db = None
 
     def output_shape(self, input_shape):
@@ -147,7 +151,7 @@ class Convolution(Layer):
         FN, OH, OW = self.output_shape((C, H, W))
         _, _, FH, FW = self.W.shape
         windows = sliding_windows(x, FH, FW, self.stride, self.pad)  # (N, C, FH, FW, OH, OW)
-        col = windows.reshape(N, C * FH * FW, OH * OW)  # the copy: one window per column
+        col = windows.reshape(N, C * FH * FW, OH * OW)  # one window per column: the copy
         row_W = self.W.reshape(FN, -1).astype(x.dtype, copy=False)  # (FN, C*FH*FW)
         out = row_W @ col  # (N, FN, OH*OW)
         out += self.b.reshape(FN, 1).astype(x.dtype, copy=False)
@@ -201,8 +205,8 @@ class Pooling(Layer):
     Raises
     ------
     ValueError
-        If the padding is not smaller than the window (a window would see nothing else), or if
-        `mode` is another word.
+        If a number is not possible, if the padding is not smaller than the window (a window would
+        see nothing else), or if `mode` is another word.
 
     Notes
     -----
@@ -210,6 +214,10 @@ class Pooling(Layer):
     """
 
     def __init__(self, pool_h, pool_w, stride=2, pad=0, mode="max"):
+        self.pool_h = whole_number("pool_h", pool_h)
+        self.pool_w = whole_number("pool_w", pool_w)
+        self.stride = whole_number("stride", stride)
+        self.pad = whole_number("pad", pad, least=0)
         if pad >= min(pool_h, pool_w):
             raise ValueError(
                 f"pad {pad} must be smaller than the pooling window {pool_h} x {pool_w}: "
@@ -217,8 +225,6 @@ class Pooling(Layer):
             )
         if mode not in ("max", "average"):
             raise ValueError(f"mode must be 'max' or 'average', got {mode!r}")
-        self.pool_h, self.pool_w = pool_h, pool_w
-        self.stride, self.pad = stride, pad
         self.mode = mode
 
     def output_shape(self, input_shape):
@@ -433,7 +439,8 @@ class Sigmoid(Layer):
     def forward(self, x, train_flg=True):
         """Compute the sigmoid, element by element, for x of any shape."""
         check_float(x)
-        out = 0.5 * (np.tanh(0.5 * x) + 1)  # the same function, and exp cannot overflow
+        e = np.exp(-np.abs(x))  # at most 1: cannot overflow
+        out = np.where(x >= 0, 1, e) / (1 + e)
         return self._keep(train_flg, out, out)
 
     def backward(self, dout):
@@ -471,7 +478,7 @@ class Dropout(Layer):
     def __init__(self, dropout_ratio=0.5, rng=None):
         if not 0 <= dropout_ratio < 1:
             raise ValueError(f"dropout_ratio must be in [0, 1), got {dropout_ratio}")
-        self.dropout_ratio = dropout_ratio
+        self.dropout_ratio = float(dropout_ratio)
         self.rng = np.random.default_rng() if rng is None else rng
 
     def forward(self, x, train_flg=True):
@@ -516,11 +523,12 @@ class LocalResponseNormalization(Layer):
     """
 
     def __init__(self, n=5, k=2.0, alpha=1e-4, beta=0.75):
-        if n < 1 or n % 2 == 0:
+        n = whole_number("n", n)
+        if n % 2 == 0:
             raise ValueError(f"n must be odd, so that the channel itself is the middle; got {n}")
         if k <= 0:
             raise ValueError(f"k must be positive, so that nothing is divided by zero; got {k}")
-        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
+        self.n, self.k, self.alpha, self.beta = n, float(k), float(alpha), float(beta)
 
     def forward(self, x, train_flg=True):
         """Normalise x, shape (N, C, H, W), across its channels."""
@@ -608,7 +616,7 @@ class SoftmaxWithLoss(Layer):
         sum_exp = exp_x.sum(axis=1, keepdims=True)
         log_y = x[np.arange(len(x)), t] - np.log(sum_exp[:, 0])  # (N,)
         self.loss = -float(log_y.mean())
-        self.y, self.t = (exp_x / sum_exp, t) if train_flg else (None, None)
+        self.y, self.t = (exp_x / sum_exp, t.copy()) if train_flg else (None, None)
         return self.loss
 
     def backward(self, dout=1):

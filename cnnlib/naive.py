@@ -1,7 +1,8 @@
 """The same operations as plain loops: slow, and easy to believe.
 
-Read this first. Each function says in loops what the fast one in ``windows`` and ``layers`` says
-in matrix products, and the tests hold the two together. Nothing here is clever, on purpose.
+Read this beside chapter 7.2. Each function says in loops what the fast one in ``windows`` and
+``layers`` says in matrix products, and the tests hold the two together. Nothing here is clever, on
+purpose.
 
 A forward pass is one sentence: *for every image, every output channel and every output place, look
 through the window.* A backward pass walks the same loops and sends the gradient the other way.
@@ -52,7 +53,7 @@ def convolve(x, W, b=None, stride=1, pad=0):
     OH = conv_output_size(x.shape[2], FH, stride, pad)
     OW = conv_output_size(x.shape[3], FW, stride, pad)
     x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    out = np.zeros((N, FN, OH, OW), dtype=np.result_type(x, W))
+    out = np.zeros((N, FN, OH, OW), dtype=np.result_type(x, W, np.int64))  # bytes would overflow
     for n in range(N):
         for f in range(FN):
             for p in range(OH):

@@ -8,12 +8,11 @@ page because every layer answers to the same two words, forward and backward. `L
 
 import copy
 import os
-import tempfile
-import zipfile
+from pathlib import Path
 
 import numpy as np
 
-from cnnlib.gradients import numerical_gradient
+from cnnlib.gradients import numerical_gradient, repeatable_loss
 from cnnlib.layers import (
     Affine,
     Convolution,
@@ -25,6 +24,7 @@ from cnnlib.layers import (
     SoftmaxWithLoss,
     class_indices,
 )
+from cnnlib.windows import whole_number
 
 
 class Network:
@@ -51,10 +51,14 @@ class Network:
     """
 
     def __init__(self, input_dim, dtype=np.float32, rng=None):
-        if len(input_dim) != 3 or min(input_dim) < 1:
-            raise ValueError(f"input_dim must be (C, H, W), each at least 1; got {input_dim}")
-        self.input_dim = tuple(input_dim)
+        if np.shape(input_dim) != (3,):
+            raise ValueError(f"input_dim must be (C, H, W), got {input_dim!r}")
+        self.input_dim = tuple(
+            whole_number(letter, size) for letter, size in zip("CHW", input_dim, strict=True)
+        )
         self.dtype = np.dtype(dtype)
+        if not np.issubdtype(self.dtype, np.floating):
+            raise ValueError(f"dtype must be a floating-point one, got {self.dtype}")
         self.rng = np.random.default_rng(rng)
         self.params = {}
         self.layers = {}
@@ -127,8 +131,10 @@ class Network:
         Raises
         ------
         ValueError
-            If there are no samples, or as many labels as samples are missing.
+            If there are no samples, if there is not one label for each, or if `batch_size` is not
+            a whole number, at least 1.
         """
+        batch_size = whole_number("batch_size", batch_size)
         if len(x) == 0 or len(x) != len(t):
             raise ValueError(f"accuracy needs samples and a label for each: {len(x)} and {len(t)}")
         right = 0
@@ -156,6 +162,16 @@ class Network:
             Names and shapes as `params`.
         """
         self.loss(x, t)
+        return self.backward()
+
+    def backward(self):
+        """Go back through the last forward pass, and collect the gradients of the parameters.
+
+        Returns
+        -------
+        dict of ndarray
+            Names and shapes as `params`.
+        """
         dout = self.last_layer.backward(1)
         first, *others = self.layers.values()
         for layer in reversed(others):
@@ -186,11 +202,8 @@ class Network:
             Names and shapes as `params`, in float64.
         """
         twin = self.astype(np.float64)
-        x = np.asarray(x, dtype=np.float64)
-        return {
-            name: numerical_gradient(lambda _: twin.loss(x, t), p)
-            for name, p in twin.params.items()
-        }
+        loss = repeatable_loss(twin, np.asarray(x, dtype=np.float64), t)
+        return {name: numerical_gradient(loss, p) for name, p in twin.params.items()}
 
     def astype(self, dtype):
         """Return an independent copy of the network whose parameters have another dtype."""
@@ -224,14 +237,14 @@ class Network:
         file_name : path-like, default "params.npz"
             Written beside it first and then renamed, so that no half-written file is ever seen.
         """
-        folder = os.path.dirname(os.path.abspath(file_name))
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".npz.part")
+        file_name = Path(file_name)
+        temporary = file_name.with_name(f"{file_name.name}.part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "wb") as file:
                 np.savez_compressed(file, **self.params)
             os.replace(temporary, file_name)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
 
     def load_params(self, file_name="params.npz"):
@@ -249,13 +262,16 @@ class Network:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is not a .npz file of plain arrays, or if names or shapes are not this network's.
+            If it is not a .npz file of plain arrays, if names or shapes are not this network's, or
+            if a number is NaN or infinite.
         """
-        try:
-            with open(file_name, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-                loaded = {name: file[name] for name in file.files}
-        except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{file_name} is not a .npz file of plain arrays: {error}") from error
+        with open(file_name, "rb") as stream:
+            try:
+                with np.load(stream, allow_pickle=False) as file:
+                    loaded = {name: file[name] for name in file.files}
+            except Exception as error:  # a damaged archive may fail anywhere in NumPy, zip or zlib
+                message = f"{file_name} is not a .npz file of plain arrays: {error}"
+                raise ValueError(message) from error
         if loaded.keys() != self.params.keys():
             raise ValueError(
                 f"{file_name} holds {sorted(loaded)}, but {type(self).__name__} has "
@@ -269,6 +285,8 @@ class Network:
                 )
             if not np.issubdtype(loaded[name].dtype, np.floating):
                 raise ValueError(f"{name} in {file_name} has dtype {loaded[name].dtype}, not float")
+            if not np.isfinite(loaded[name]).all():
+                raise ValueError(f"{name} in {file_name} holds NaN or infinity")
         for name, p in self.params.items():
             p[...] = loaded[name]
 
@@ -278,6 +296,8 @@ class Network:
 
     def _gaussian(self, shape, std):
         """Draw initial weights, normally distributed with mean 0 and standard deviation std."""
+        if not 0 <= std < np.inf:
+            raise ValueError(f"the standard deviation of the weights must be >= 0, got {std}")
         return (std * self.rng.standard_normal(shape, dtype=np.float32)).astype(self.dtype)
 
 
@@ -330,7 +350,10 @@ class SimpleConvNet(Network):
                 f"unknown keys {sorted(unknown)} in conv_param; known are {list(defaults)}"
             )
         conv_param = defaults | conv_param
-        FN, FH = conv_param["filter_num"], conv_param["filter_size"]
+        FN = whole_number("filter_num", conv_param["filter_num"])
+        FH = whole_number("filter_size", conv_param["filter_size"])
+        hidden_size = whole_number("hidden_size", hidden_size)
+        output_size = whole_number("output_size", output_size)
         C, _, _ = self.input_dim
 
         # Weights of the convolution, and the two layers they go through
@@ -373,15 +396,14 @@ class _Stack(Network):
             number = len(self._parameter_layers())
             self.params[f"W{number}"], self.params[f"b{number}"] = layer.W, layer.b
 
-    def _add_convolution(self, name, filter_num, filter_size, stride=1, pad=0, bias=0.0):
+    def _add_convolution(self, name, filter_num, filter_size, stride=1, pad=0):
         C = self._shape[0]
         W = self._weights((filter_num, C, filter_size, filter_size), C * filter_size**2)
-        b = np.full(filter_num, bias, self.dtype)
-        self._add(name, Convolution(W, b, stride, pad))
+        self._add(name, Convolution(W, np.zeros(filter_num, self.dtype), stride, pad))
 
-    def _add_affine(self, name, size, bias=0.0):
-        D = int(np.prod(self._shape))
-        self._add(name, Affine(self._weights((D, size), D), np.full(size, bias, self.dtype)))
+    def _add_affine(self, name, size):
+        D, size = int(np.prod(self._shape)), whole_number("size", size)
+        self._add(name, Affine(self._weights((D, size), D), np.zeros(size, self.dtype)))
 
     def _weights(self, shape, fan_in):
         """Draw weights with the deviation asked for, or one that keeps the size of signals."""
@@ -405,8 +427,8 @@ class LeNet(_Stack):
     pad : int, default 2
         Zero padding of the first convolution.
     weight_init_std : float, optional
-        Standard deviation of the initial weights; by default sqrt(1 / fan-in), chosen for the
-        sigmoid (Glorot and Bengio 2010).
+        Standard deviation of the initial weights; by default sqrt(1 / fan-in) for the sigmoid and
+        sqrt(2 / fan-in) for ReLU (book section 6.2).
     activation : {"sigmoid", "relu"}, default "sigmoid"
         What stands between the layers; ReLU for comparison.
     dtype, rng
@@ -503,6 +525,8 @@ class AlexNet(_Stack):
     ):
         super().__init__(input_dim, dtype, rng)
         self.weight_init_std, self.gain = weight_init_std, 2.0
+        if len(filter_nums) != 5:
+            raise ValueError(f"filter_nums must be five numbers, got {filter_nums}")
         windows = (first_filter, second_filter, (3, 1, 1), (3, 1, 1), (3, 1, 1))
         for i, (filter_num, window) in enumerate(zip(filter_nums, windows, strict=True), start=1):
             self._add_convolution(f"Conv{i}", filter_num, *window)
@@ -519,7 +543,7 @@ class AlexNet(_Stack):
 
     @classmethod
     def small(cls, input_dim=(1, 28, 28), output_size=10, **keywords):
-        """Build the same eleven kinds of steps for small images, quick enough to train here.
+        """Build the same layers for small images, quick enough to train here.
 
         Parameters
         ----------

@@ -148,7 +148,7 @@ class Adam:
         p -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + 1e-7)
 
     with t the number of the step. Both averages start at zero and are too small at first; the
-    two roots of t put that right.
+    factor with t puts that right.
 
     Parameters
     ----------

@@ -5,11 +5,15 @@ losses, and how many epochs were looked at the length of the list of accuracies.
 stopped anywhere, by a button or by an interrupt, and goes on where it was.
 """
 
+import contextlib
 import math
+import signal
+import threading
 
 import numpy as np
 
 from cnnlib.optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from cnnlib.windows import whole_number
 
 OPTIMIZERS = {
     "sgd": SGD,
@@ -95,11 +99,12 @@ class Trainer:
         for name, x, t in (("train", x_train, t_train), ("test", x_test, t_test)):
             if len(x) != len(t) or len(x) == 0:
                 raise ValueError(f"{name} data: {len(x)} images and {len(t)} labels")
-        if not 1 <= mini_batch_size <= len(x_train):
+        if not 1 <= whole_number("mini_batch_size", mini_batch_size, least=0) <= len(x_train):
             raise ValueError(
                 f"mini_batch_size must be 1..{len(x_train)} (the training images), "
                 f"got {mini_batch_size}"
             )
+        snapshots = [snapshots] if isinstance(snapshots, str) else list(snapshots)
         if unknown := set(snapshots) - network.params.keys():
             raise ValueError(f"no parameters {sorted(unknown)}; there are {list(network.params)}")
         if isinstance(optimizer, str):
@@ -109,21 +114,33 @@ class Trainer:
             optimizer = OPTIMIZERS[optimizer.lower()](**settings)
         elif optimizer_param is not None:
             raise ValueError("optimizer_param goes with the name of an optimizer, not an object")
+        if isinstance(optimizer, type) or not hasattr(optimizer, "update"):
+            raise ValueError(
+                f"optimizer must be a name or have an update method, got {optimizer!r}"
+            )
 
         self.network = network
-        self.x_train, self.t_train = x_train, t_train
-        self.x_test, self.t_test = x_test, t_test
-        self.epochs = epochs
+        self.x_train, self.t_train = x_train, np.asarray(t_train)
+        self.x_test, self.t_test = x_test, np.asarray(t_test)
+        self.epochs = whole_number("epochs", epochs, least=0)
         self.batch_size = mini_batch_size
         self.optimizer = optimizer
-        self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
+        self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch and whole_number(
+            "evaluate_sample_num_per_epoch", evaluate_sample_num_per_epoch
+        )
         self.verbose = verbose
         self.rng = np.random.default_rng(seed)
         self.iter_per_epoch = math.ceil(len(x_train) / mini_batch_size)
-        self.snapshot_every = snapshot_every or self.iter_per_epoch
+        self.snapshot_every = (
+            self.iter_per_epoch
+            if snapshot_every is None
+            else whole_number("snapshot_every", snapshot_every)
+        )
         self.train_loss_list, self.train_acc_list, self.test_acc_list = [], [], []
         self.snapshots = {name: [] for name in snapshots}
         self.snapshot_iters = []
+        self._acc_iters = []  # after how many steps the accuracies were taken
+        self._order = (None, None)  # number of an epoch, and the order of its images
 
     @property
     def current_iter(self):
@@ -148,7 +165,7 @@ class Trainer:
         return {
             "iter": np.arange(1, len(self.train_loss_list) + 1),
             "loss": np.array(self.train_loss_list),
-            "epoch": np.arange(1, len(self.test_acc_list) + 1),
+            "epoch": np.array(self._acc_iters, dtype=int) // self.iter_per_epoch,
             "train_acc": np.array(self.train_acc_list),
             "test_acc": np.array(self.test_acc_list),
         }
@@ -156,8 +173,9 @@ class Trainer:
     def train(self):
         """Run to the end, or until interrupted; called again, go on from there.
 
-        An interrupt (Ctrl-C, or the stop button of a notebook) ends the loop and not the program:
-        history and parameters stay as after the last whole step.
+        An interrupt (Ctrl-C, or the stop button of a notebook) ends the loop and not the program,
+        after the step in progress: history and parameters are those of a whole number of steps. A
+        second interrupt does not wait.
 
         Returns
         -------
@@ -166,18 +184,21 @@ class Trainer:
         """
         from tqdm.auto import tqdm  # here, because not every place that imports cnnlib has it
 
-        with tqdm(
+        bar = tqdm(
             total=self.max_iter,
             initial=self.current_iter,
             unit="step",
             leave=False,
             disable=not self.verbose,
-        ) as bar:
+        )
+        with bar, _interrupts_wait() as interrupts:
             try:
                 for loss in self.steps():
                     bar.update()
                     accuracy = f"{self.test_acc_list[-1]:.2%}" if self.test_acc_list else "-"
                     bar.set_postfix(loss=f"{loss:.3f}", test=accuracy, refresh=False)
+                    if interrupts:
+                        raise KeyboardInterrupt
             except KeyboardInterrupt:
                 print(f"stopped after step {self.current_iter} of {self.max_iter}; train() goes on")
         return self
@@ -202,10 +223,10 @@ class Trainer:
         float
             The loss of the batch, before the update.
         """
-        position = self.current_iter % self.iter_per_epoch
-        if position == 0:
-            self._order = self.rng.permutation(len(self.x_train))
-        batch = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        epoch, position = divmod(self.current_iter, self.iter_per_epoch)
+        if self._order[0] != epoch:
+            self._order = (epoch, self.rng.permutation(len(self.x_train)))
+        batch = self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
         grads = self.network.gradient(self.x_train[batch], self.t_train[batch])
         loss = self.network.last_layer.loss
         self.optimizer.update(self.network.params, grads)
@@ -213,14 +234,39 @@ class Trainer:
         return loss
 
     def _look(self):
-        """Take the snapshots and accuracies that are due after the steps taken so far."""
-        if len(self.snapshot_iters) <= self.current_iter // self.snapshot_every:
+        """Take the snapshots and accuracies that are due now, unless they were taken already."""
+        now = self.current_iter
+        if now % self.snapshot_every == 0 and now not in self.snapshot_iters[-1:]:
             for name, copies in self.snapshots.items():
                 copies.append(self.network.params[name].copy())
-            self.snapshot_iters.append(self.current_iter)
-        if len(self.test_acc_list) < self.current_iter // self.iter_per_epoch:
+            self.snapshot_iters.append(now)
+        if now and now % self.iter_per_epoch == 0 and now not in self._acc_iters[-1:]:
             n = self.evaluate_sample_num_per_epoch
             train_acc = self.network.accuracy(self.x_train[:n], self.t_train[:n])
             test_acc = self.network.accuracy(self.x_test[:n], self.t_test[:n])
             self.train_acc_list.append(train_acc)
             self.test_acc_list.append(test_acc)
+            self._acc_iters.append(now)
+
+
+@contextlib.contextmanager
+def _interrupts_wait():
+    """Note an interrupt in the list that is yielded, so that no step is broken off in the middle.
+
+    The second one raises KeyboardInterrupt. Only the main thread receives interrupts at all.
+    """
+    interrupts = []
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+
+    def note(number, frame):
+        if interrupts:
+            raise KeyboardInterrupt
+        interrupts.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -203,6 +203,8 @@ def sliding_windows(x, filter_h, filter_w, stride=1, pad=0):
     N, C, H, W = check_images(x)
     OH = conv_output_size(H, filter_h, stride, pad)
     OW = conv_output_size(W, filter_w, stride, pad)
+    # A stride may come as a small NumPy integer, which would overflow in the products below.
+    filter_h, filter_w, stride, pad = map(operator.index, (filter_h, filter_w, stride, pad))
     x = pad_images(x, pad)
     n, c, row, column = x.strides  # bytes from one element to the next along each axis
     return np.lib.stride_tricks.as_strided(
@@ -318,6 +320,7 @@ def col2im(col, input_shape, filter_h, filter_w, stride=1, pad=0):
     N, C, H, W = input_shape
     OH = conv_output_size(H, filter_h, stride, pad)
     OW = conv_output_size(W, filter_w, stride, pad)
+    filter_h, filter_w, stride, pad = map(operator.index, (filter_h, filter_w, stride, pad))
     expected = (N * OH * OW, C * filter_h * filter_w)
     if col.shape != expected:
         raise ValueError(
@@ -329,23 +332,23 @@ def col2im(col, input_shape, filter_h, filter_w, stride=1, pad=0):
     return add_windows(windows, input_shape, stride, pad)  # (N, C, H, W)
 
 
+def whole_number(name, value, least=1):
+    """Return a setting as a plain int, or raise ValueError with its name and value."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}")
+    return number
+
+
 def _check_window(size, filter_size, stride, pad):
     """Return the four settings as plain ints, or raise ValueError naming the one that is wrong."""
-    checked = []
-    for name, value, least in (
-        ("size", size, 1),
-        ("filter_size", filter_size, 1),
-        ("stride", stride, 1),
-        ("pad", pad, 0),
-    ):
-        try:
-            number = operator.index(value)
-        except TypeError:
-            raise ValueError(f"{name} must be a whole number, got {value!r}") from None
-        if number < least:
-            raise ValueError(f"{name} must be at least {least}, got {number}")
-        checked.append(number)
-    size, filter_size, stride, pad = checked
+    size = whole_number("size", size)
+    filter_size = whole_number("filter_size", filter_size)
+    stride = whole_number("stride", stride)
+    pad = whole_number("pad", pad, least=0)
     if filter_size > size + 2 * pad:
         raise ValueError(
             f"a filter of size {filter_size} does not fit into the padded input of size "
@@ -364,7 +367,7 @@ def check_images(x):
             + (f"; for one image use x[np.newaxis], shape {(1, *shape)}" if len(shape) == 3 else "")
         )
     if 0 in shape:
-        raise ValueError(f"the batch is empty: shape (N, C, H, W) = {shape}")
+        raise ValueError(f"the batch is empty, or its images are: (N, C, H, W) = {shape}")
     return shape
 
 

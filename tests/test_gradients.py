@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnlib import Convolution, SimpleConvNet
+from cnnlib import AlexNet, Convolution, Dropout, SimpleConvNet, load_digits28
 from cnnlib.gradients import (
     check_gradient,
     gradient_check,
@@ -65,9 +65,44 @@ def test_a_kink_within_the_step_is_not_called_a_mistake():
     x = np.array([5e-5, -2e-6, 1.0])  # h = 1e-4 steps over the kink of |x| at 0
     right = np.array([1.0, -1.0, 1.0])
     assert np.abs(numerical_gradient(lambda v: np.abs(v).sum(), x) - right).max() > 0.4
-    assert check_gradient(lambda v: np.abs(v).sum(), x, right).ok
+    report = check_gradient(lambda v: np.abs(v).sum(), x, right)
+    assert report.ok and report.kinks == 2 and "(2 of 3 on a kink)" in str(report)
     report = check_gradient(lambda v: np.abs(v).sum(), x, right * [1, 1, 0.9])
     assert not report.ok and report.index == (2,)
+
+
+def test_on_a_kink_any_slope_between_the_sides_is_right_and_no_other():
+    def f(v):
+        return np.maximum(v, 0).sum()
+
+    for slope, ok in ((0.0, True), (0.4, True), (1.0, True), (1.1, False), (-0.1, False)):
+        assert check_gradient(f, np.zeros(1), np.array([slope])).ok == ok
+
+
+def test_rounding_is_not_called_a_mistake():
+    def f(v):
+        return 1e3 + (v * 1e-9).sum()  # the slope is less than the rounding of f
+
+    assert check_gradient(f, np.ones(3), np.full(3, 1e-9)).ok
+    assert not check_gradient(f, np.ones(3), np.full(3, 1e-4)).ok
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_real_digits_with_blank_borders_pass(seed):
+    (x, t), _ = load_digits28()
+    few = slice(3 * seed, 3 * seed + 3)
+    reports = gradient_check(SimpleConvNet(rng=seed), x[few], t[few], samples=10)
+    assert all(report.ok for report in reports.values()), [str(r) for r in reports.values()]
+
+
+def test_dropout_keeps_its_mask_while_it_is_checked(rng):
+    net = AlexNet.small((1, 17, 17), 3, filter_nums=(2, 3, 3, 2, 2), hidden_size=4, rng=0)
+    x, t = rng.standard_normal((2, 1, 17, 17)), np.array([0, 2])
+    assert all(report.ok for report in gradient_check(net, x, t, samples=6).values())
+    small = SimpleConvNet((1, 6, 6), {"filter_num": 2, "filter_size": 3}, 3, 2, 0.3, rng=0)
+    small.layers["Drop"] = Dropout(0.5, small.rng)
+    grads = small.numerical_gradient(x[:, :, :6, :6], t // 2)
+    assert all(np.abs(g).max() < 100 for g in grads.values())  # two masks would give 1 / h
 
 
 def test_samples(rng):
@@ -78,6 +113,12 @@ def test_samples(rng):
     assert every.checked == 50 and not every.ok
 
 
+@pytest.mark.parametrize("settings", [{"samples": 0}, {"samples": 1.5}, {"h": 0}, {"h": -1e-4}])
+def test_impossible_settings(settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} must be"):
+        check_gradient(np.sum, np.ones(2), np.ones(2), **settings)
+
+
 @pytest.mark.parametrize(
     ("f", "x", "message"),
     [
@@ -85,7 +126,11 @@ def test_samples(rng):
         (np.sum, np.array([np.inf]), "x is inf"),
         (np.sum, np.array([1.0], np.float32), "float64 array, got float32"),
         (np.sum, [1.0], "got list"),
-        (lambda v: float("nan"), np.array([1.0]), r"f gives nan and nan around element \(0,\)"),
+        (
+            lambda v: float("nan"),
+            np.array([1.0]),
+            r"f gives nan, nan and nan around element \(0,\)",
+        ),
     ],
 )
 def test_nothing_is_checked_where_there_is_no_gradient(f, x, message):

@@ -232,7 +232,24 @@ def test_max_pooling_never_picks_the_padding():
 
 def test_sigmoid_equals_scipy_far_out():
     x = np.array([[-1000.0, -20, -1, 0, 1, 20, 1000]])
-    np.testing.assert_allclose(Sigmoid().forward(x), expit(x), atol=1e-16)
+    np.testing.assert_allclose(Sigmoid().forward(x), expit(x), rtol=1e-14)
+    x32 = np.linspace(-80, 80, 99, dtype=np.float32)[np.newaxis]
+    np.testing.assert_allclose(Sigmoid().forward(x32), expit(x32), rtol=1e-6)
+    assert Sigmoid().forward(x32).dtype == np.float32
+
+
+def test_relu_at_zero():
+    layer = Relu()
+    assert layer.forward(np.array([[-1.0, 0.0, 2.0]])).tolist() == [[0, 0, 2]]
+    assert layer.backward(np.ones((1, 3))).tolist() == [[0, 0, 1]]
+
+
+def test_settings_from_numpy_keep_float32():
+    x = np.ones((1, 2, 2, 2), np.float32)
+    assert Dropout(np.float64(0.5)).forward(x, train_flg=False).dtype == np.float32
+    assert LocalResponseNormalization(alpha=np.float64(1e-4)).forward(x).dtype == np.float32
+    layer = Pooling(np.uint8(2), np.int8(2), np.uint8(2))
+    assert layer.forward(np.ones((1, 1, 300, 300), np.float32)).shape == (1, 1, 150, 150)
 
 
 def test_dropout():
@@ -269,6 +286,13 @@ def test_softmax_with_loss(rng, one_hot):
     report = check_gradient(lambda _: layer.forward(x, t, train_flg=False), x, _gradient(x, t))
     assert report.error < 1e-6, report
     np.testing.assert_allclose(_gradient(x, t, 3.0), 3 * _gradient(x, t))
+    layer.forward(x, t)
+    labels[0] = 2  # the layer keeps its own labels
+    first = layer.backward()
+    np.testing.assert_array_equal(layer.backward(), first)
+    assert type(layer.forward(x.astype(np.float32), t, train_flg=False)) is float
+    with pytest.raises(RuntimeError, match="forward"):
+        layer.backward()
 
 
 def _gradient(x, t, dout=1):
@@ -308,7 +332,11 @@ W, b = np.ones((2, 3, 3, 3)), np.zeros(2)
         (lambda: Pooling(2, 2, pad=2), "pad 2 must be smaller than the pooling window 2 x 2"),
         (lambda: Pooling(3, 2, pad=2), "pad 2 must be smaller"),
         (lambda: Pooling(2, 2, pad=-1).forward(np.ones((1, 1, 4, 4))), "pad .* got -1"),
-        (lambda: Pooling(2, 2, stride=0).forward(np.ones((1, 1, 4, 4))), "stride .* got 0"),
+        (lambda: Pooling(2, 2, stride=0), "stride .* got 0"),
+        (lambda: Pooling(2, 2, stride=1.5), "stride .* got 1.5"),
+        (lambda: Pooling(2, 0), "pool_w .* got 0"),
+        (lambda: Pooling(2, 2).forward(np.ones((0, 1, 4, 4))), "empty"),
+        (lambda: Affine(np.ones((4, 2)), np.zeros((2, 1))), r"b \(2, 1\)"),
         (lambda: Pooling(5, 5).forward(np.ones((1, 1, 4, 4))), "does not fit"),
         (lambda: Pooling(2, 2, mode="mean"), "'max' or 'average', got 'mean'"),
         (lambda: Pooling(2, 2).forward(np.ones((1, 1, 4, 4), int)), "int64"),

@@ -164,6 +164,33 @@ def test_accuracy_counts_the_last_partial_batch(batch, one_hot):
     assert net.accuracy(x, wrong, batch_size=4) == pytest.approx(1 / 9)
 
 
+def test_looking_is_inference(rng):
+    net = AlexNet.small((1, 17, 17), 3, filter_nums=(2, 3, 3, 2, 2), hidden_size=4, rng=0)
+    x, t = rng.random((5, 1, 17, 17), dtype=np.float32), np.array([0, 1, 2, 0, 1])
+    scores = net.predict(x)
+    np.testing.assert_array_equal(net.predict(x), scores)  # nothing is dropped
+    assert net.accuracy(x, t) == (scores.argmax(axis=1) == t).mean()
+    net.gradient(x, t)
+    net.accuracy(x, t)
+    net.loss(x, t, train_flg=False)
+    assert all(layer._kept is None for layer in net.layers.values())
+    assert net.last_layer.y is None
+
+
+def test_dropout_follows_the_seed(rng):
+    x, t = rng.random((5, 1, 28, 28), dtype=np.float32), np.array([0, 1, 2, 0, 1])
+    losses = [AlexNet.small(rng=seed).loss(x, t) for seed in (0, 0, 1)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_numerical_gradient_of_a_float32_network_takes_float32_images(batch):
+    net, (x, t) = small(), batch
+    x = x.astype(np.float32)
+    numerical = net.numerical_gradient(x, t)
+    for name, gradient in net.gradient(x, t).items():
+        np.testing.assert_allclose(numerical[name], gradient, rtol=1e-3, atol=1e-5)
+
+
 def test_two_networks_share_nothing(batch):
     a, b, (x, t) = small(), small(), batch
     before = b.predict(x).copy()
@@ -241,11 +268,47 @@ def test_loading_checks_before_it_overwrites(tmp_path):
     refused("not a .npz file")
     file.write_bytes(b"")
     refused("not a .npz file")
+    np.savez(file, **(before | {"W4": before["W1"]}))
+    refused("'W4'")
+    np.savez(file, **(before | {"b1": np.full(3, np.nan)}))
+    refused("b1 .* holds NaN")
+    net.save_params(file)
+    good = bytearray(file.read_bytes())
+    for position in range(30, len(good), 7):  # one damaged byte: either harmless or refused
+        bad = good.copy()
+        bad[position] ^= 0xFF
+        file.write_bytes(bad)
+        try:
+            net.load_params(file)
+        except ValueError:
+            pass
+        assert all((p == before[name]).all() for name, p in net.params.items())
+
+
+def test_saving_where_there_is_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        small().save_params(tmp_path / "nowhere" / "weights.npz")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        small().save_params(tmp_path / "folder")
+    assert os.listdir(tmp_path) == ["folder"]
 
 
 @pytest.mark.parametrize(
     ("action", "message"),
     [
+        (lambda: SimpleConvNet(28), r"\(C, H, W\), got 28"),
+        (lambda: SimpleConvNet((1, 28, 0)), "W must be at least 1, got 0"),
+        (lambda: SimpleConvNet(dtype=int), "dtype must be a floating-point one, got int64"),
+        (lambda: SimpleConvNet(conv_param={"filter_num": 0}), "filter_num .* got 0"),
+        (lambda: SimpleConvNet(conv_param={"filter_size": 2.5}), "filter_size .* got 2.5"),
+        (lambda: SimpleConvNet(conv_param={"stride": 0}), "stride .* got 0"),
+        (lambda: SimpleConvNet(hidden_size=0), "hidden_size .* got 0"),
+        (lambda: SimpleConvNet(output_size=2.5), "output_size .* got 2.5"),
+        (lambda: SimpleConvNet(weight_init_std=-1), ">= 0, got -1"),
+        (lambda: AlexNet.small(filter_nums=(1, 2, 3, 4)), "five numbers"),
+        (lambda: small().accuracy(np.ones((2, 2, 6, 6)), np.array([0, 1]), 0), "batch_size .* 0"),
+        (lambda: small().accuracy(np.ones((1, 2, 6, 6)), np.array([0, 1])), "1 and 2"),
         (lambda: SimpleConvNet((28, 28)), r"\(C, H, W\).*got \(28, 28\)"),
         (lambda: SimpleConvNet(conv_param={"filter_sise": 3}), "filter_sise.*known are"),
         (lambda: SimpleConvNet((1, 4, 4)), "filter of size 5 does not fit"),
@@ -280,6 +343,35 @@ def test_lenet_has_the_published_shapes():
     assert {n: s for n, s, _ in LeNet().summary() if n != "input"} == {
         n: s for n, s in shapes.items() if n != "input"
     }
+
+
+def test_layers_of_lenet_and_alexnet_are_of_the_published_kinds():
+    def kinds(net):
+        return [type(layer).__name__ for layer in net.layers.values()]
+
+    stage = ["Convolution", "Sigmoid", "Pooling"]
+    assert kinds(LeNet()) == [*stage * 2, "Convolution", "Sigmoid", "Affine", "Sigmoid", "Affine"]
+    assert {LeNet().layers[name].mode for name in ("S2", "S4")} == {"average"}
+    convolution, hidden = ["Convolution", "Relu"], ["Affine", "Relu", "Dropout"]
+    normalized = [*convolution, "LocalResponseNormalization", "Pooling"]
+    expected = [*normalized * 2, *convolution * 3, "Pooling", *hidden * 2, "Affine"]
+    assert kinds(AlexNet.small()) == expected
+    pools = [AlexNet.small().layers[f"Pool{i}"] for i in (1, 2, 5)]
+    assert all((pool.pool_h, pool.stride, pool.mode) == (3, 2, "max") for pool in pools)
+
+
+@pytest.mark.parametrize(
+    ("net", "gain"),
+    [(LeNet(rng=0), 1), (LeNet(activation="relu", rng=0), 2), (AlexNet.small(rng=0), 2)],
+)
+def test_initial_weights_keep_the_size_of_signals(net, gain):
+    for name, W in net.params.items():
+        if name.startswith("W"):
+            fan_in = W[0].size if W.ndim == 4 else len(W)
+            tolerance = 4 / np.sqrt(2 * W.size)  # four standard errors of a deviation
+            assert W.std() == pytest.approx(np.sqrt(gain / fan_in), rel=tolerance)
+        else:
+            assert not W.any()
 
 
 def test_alexnet_has_the_published_shapes_and_runs():

@@ -69,6 +69,14 @@ def test_rooms_import_only_what_they_may(path):
         assert "pyplot" not in name and "pyplot" not in taken, f"{path} imports pyplot"
 
 
+def test_what_is_imported_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = set(requirements(project["dependencies"]))
+    tops = {name.split(".")[0] for path in modules() for name, _ in imports(path)}
+    outside = {top.lower() for top in tops - {"cnnlib"} if top not in sys.stdlib_module_names}
+    assert outside == declared
+
+
 def test_import_cnnlib_loads_the_core_alone():
     code = "import sys, cnnlib; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = subprocess.run(

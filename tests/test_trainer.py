@@ -1,5 +1,7 @@
 """Trainer: every image once an epoch, a history to be trusted, and a run that can be stopped."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -121,6 +123,69 @@ def test_an_interrupted_run_loses_nothing_and_goes_on(data, capsys):
     np.testing.assert_array_equal(run.network.params["W1"], whole.network.params["W1"])
 
 
+@pytest.mark.parametrize("where", ["gradient", "update"])
+def test_the_stop_button_waits_for_the_step_in_progress(data, capsys, where):
+    whole, run = trainer(data).train(), trainer(data)
+    owner = run.network if where == "gradient" else run.optimizer
+    original, steps = getattr(owner, where), []
+
+    def pressed(*arguments):
+        steps.append(1)
+        if len(steps) == 8:  # the first step of the second epoch
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    setattr(owner, where, pressed)
+    handler = signal.getsignal(signal.SIGINT)
+    run.train()
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert "stopped after step 8 of 21" in capsys.readouterr().out
+    run.train()
+    np.testing.assert_array_equal(run.history["loss"], whole.history["loss"])
+    for name, p in whole.network.params.items():
+        np.testing.assert_array_equal(run.network.params[name], p)
+
+
+def test_a_second_press_does_not_wait(data):
+    run, steps = trainer(data), []
+    gradient = run.network.gradient
+
+    def pressed_twice(x, t):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        steps.append("never reached")
+        return gradient(x, t)
+
+    run.network.gradient = pressed_twice
+    assert run.train().current_iter == 0 and not steps
+
+
+def test_train_and_test_accuracy_are_not_the_same_thing(data):
+    x, t = data
+    run = Trainer(net(), x, t, x, 1 - t, 15, 8, "Adam", {"lr": 0.01}, verbose=False, seed=0).train()
+    assert run.history["train_acc"][-1] == 1.0 and run.history["test_acc"][-1] == 0.0
+
+
+def test_steps_by_hand_and_train_together(data):
+    run = trainer(data, snapshots="W1", snapshot_every=2)
+    for _ in range(9):
+        run.train_step()
+    run.train()
+    assert run.snapshot_iters == [10, 12, 14, 16, 18, 20]
+    assert run.history["epoch"].tolist() == [2, 3] and len(run.history["test_acc"]) == 2
+
+
+def test_errors_are_not_taken_for_interrupts(data):
+    run = trainer(data)
+
+    def breaks(x, t):
+        raise ValueError("broken")
+
+    run.network.gradient = breaks
+    with pytest.raises(ValueError, match="broken"):
+        run.train()
+
+
 def test_interrupted_while_looking(data):
     whole, run = trainer(data).train(), trainer(data)
     accuracy, calls = run.network.accuracy, []
@@ -186,6 +251,12 @@ def test_progress_bar_and_book_signature(data, capsys):
     [
         ({"mini_batch_size": 0}, r"1\.\.50.*got 0"),
         ({"mini_batch_size": 51}, r"1\.\.50.*got 51"),
+        ({"mini_batch_size": 2.5}, "mini_batch_size .* got 2.5"),
+        ({"epochs": -1}, "epochs .* got -1"),
+        ({"epochs": 1.5}, "epochs .* got 1.5"),
+        ({"snapshot_every": 0}, "snapshot_every .* got 0"),
+        ({"evaluate_sample_num_per_epoch": -1}, "evaluate_sample.* got -1"),
+        ({"optimizer": SGD, "optimizer_param": None}, "have an update method"),
         ({"optimizer": "adamm"}, "'adamm'.*known are.*'adam'"),
         ({"optimizer": SGD()}, "optimizer_param goes with the name"),
         ({"snapshots": ["W9"]}, r"\['W9'\].*'W1'"),

@@ -164,6 +164,19 @@ def test_sliding_windows_copies_nothing_and_cannot_be_written(rng):
     assert add_windows(windows, x.shape, stride=2).shape == x.shape
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16])
+def test_small_numpy_integers_count_like_any_other(kind, rng):
+    x = rng.random((1, 1, 150, 150))
+    np.testing.assert_array_equal(
+        im2col(x, kind(2), kind(2), kind(100), kind(20)), im2col(x, 2, 2, 100, 20)
+    )
+    col = rng.random((4, 4))
+    np.testing.assert_array_equal(
+        col2im(col, x.shape, kind(2), kind(2), kind(100), kind(20)),
+        col2im(col, x.shape, 2, 2, 100, 20),
+    )
+
+
 def test_shapes_that_are_refused():
     with pytest.raises(
         ValueError, match=r"4-D.*\(3, 7, 7\).*x\[np.newaxis\], shape \(1, 3, 7, 7\)"
@@ -171,5 +184,9 @@ def test_shapes_that_are_refused():
         im2col(np.zeros((3, 7, 7)), 3, 3)
     with pytest.raises(ValueError, match=r"empty.*\(0, 3, 7, 7\)"):
         im2col(np.zeros((0, 3, 7, 7)), 3, 3)
+    with pytest.raises(ValueError, match=r"empty.*\(1, 0, 7, 7\)"):
+        im2col(np.zeros((1, 0, 7, 7)), 3, 3)
+    with pytest.raises(ValueError, match=r"\(75, 9\).*= \(9, 75\)"):
+        col2im(np.zeros((75, 9)), (1, 3, 7, 7), 5, 5)
     with pytest.raises(ValueError, match=r"\(9, 74\).*\(N\*OH\*OW, C\*FH\*FW\) = \(9, 75\)"):
         col2im(np.zeros((9, 74)), (1, 3, 7, 7), 5, 5)
