@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
 
 import cnnlib.figures
 from cnnlib import naive
-from cnnlib.figures import convolution, grids, im2col, style, training
+from cnnlib.figures import convolution, grids, im2col, pooling, style, training
+from cnnlib.layers import Pooling
 from cnnlib.windows import conv_output_size
 from cnnlib.windows import im2col as col_of
 
@@ -97,6 +99,8 @@ CASES = {
     "step on 28 x 28": (convolution.window_step, (ints(28, 28), ints(5, 5), 0, 1, 2, 300)),
     "sliding": (convolution.sliding, (7, 7, 3, 3, 2)),
     "sliding, uncovered": (convolution.sliding, (7, 8, 3, 2, 3, 1)),
+    "sliding, gaps": (convolution.sliding, (8, 8, 1, 2, 3, 1)),
+    "sliding, 28, gaps": (convolution.sliding, (28, 28, 1, 1, 4)),
     "sliding, 1": (convolution.sliding, (1, 1, 1, 1)),
     "sliding, 28": (convolution.sliding, (28, 28, 5, 5, 1, 2)),
     "sliding, 28, uncovered": (convolution.sliding, (28, 28, 7, 5, 4)),
@@ -112,8 +116,11 @@ CASES = {
     "no filter fits": (convolution.shrinking, (2, 3)),
     "channels": (convolution.channels, (ints(3, 4, 4), ints(3, 3, 3), 1, 1, 0, 2)),
     "1 channel": (convolution.channels, (ints(1, 5, 5), ints(1, 3, 3))),
+    "1 channel with bias": (convolution.channels, (ints(1, 4, 4), ints(1, 3, 3), 1, 1, 0, -2)),
+    "4 channels with bias": (convolution.channels, (ints(4, 4, 4), ints(4, 3, 3), 1, 1, 0, 2.5)),
     "4 channels": (convolution.channels, (ints(4, 5, 5), ints(4, 3, 3), 6, 1, 1)),
     "blocks": (convolution.blocks, (3, 4, 4, 1, 3, 3, 1, 0, 1, False)),
+    "blocks, one filter": (convolution.blocks, (3, 4, 4, 1, 3, 3)),
     "blocks of a batch": (convolution.blocks, (3, 28, 28, 30, 5, 5, 1, 0, 10)),
     "blocks, deep": (convolution.blocks, (512, 7, 7, 512, 3, 3, 1, 1, 128)),
     "blocks, large": (convolution.blocks, (3, 227, 227, 96, 11, 11, 4)),
@@ -123,12 +130,20 @@ CASES = {
     "layout": (im2col.layout, (X4[None], 3, 3)),
     "layout of 3 channels": (im2col.layout, (ints(3, 4, 4), 3, 3, 1, 0, 2)),
     "layout, padded": (im2col.layout, (ints(2, 4, 4), 2, 2, 2, 1, 4)),
+    "layout, tall": (im2col.layout, (X4[None], 1, 1, 1, 1, 5)),
+    "layout of 4 channels, tall": (im2col.layout, (ints(4, 4, 4), 1, 1, 1, 1, 5)),
+    "layout, gaps": (im2col.layout, (ints(1, 5, 5), 1, 1, 3, 1)),
     "layout, large": (im2col.layout, (ints(3, 7, 7), 5, 5)),
     "layout, 28": (im2col.layout, (ints(1, 28, 28), 5, 5, 1, 0, 575)),
     "layout, 8 channels": (im2col.layout, (ints(8, 4, 4), 3, 3)),
     "product": (im2col.product, (X4[None], ints(2, 1, 3, 3), None, 1, 0, 1, 1)),
     "product with bias": (im2col.product, (ints(2, 4, 4), ints(3, 2, 2, 2), [1, 2, -3])),
     "product, large": (im2col.product, (ints(3, 7, 7), ints(10, 3, 5, 5))),
+    "pooling": (pooling.steps, (ints(3, 4, 4), 2, 2, 2, 4)),
+    "pooling of 1 channel": (pooling.steps, (X4[None], 3, 2, 1)),
+    "pooling, gaps": (pooling.steps, (ints(2, 5, 5), 2, 2, 3, 3)),
+    "pooling, 1": (pooling.steps, ([[[7]]], 1, 1)),
+    "pooling, large": (pooling.steps, (ints(1, 28, 28), 2, 2)),
     "memory": (im2col.memory, (28, 5, 1, 2)),
     "memory of 1": (im2col.memory, (1, 1)),
     "timings": (im2col.timings, (["plain loops", "im2col"], [2.3, 0.0004])),
@@ -147,10 +162,21 @@ CASES = {
             ],
         ),
     ),
+    "network, deep": (
+        training.network,
+        (
+            [("input", (3, 227, 227), 0)]
+            + [("Conv", (96, 55, 55), 34944), ("Relu", (96, 55, 55), 0), ("Pool", (96, 27, 27), 0)]
+            * 5
+            + [("Affine", (4096,), 37752832), ("Relu", (4096,), 0)] * 3
+            + [("Softmax", (10,), 0)],
+        ),
+    ),
     "curves": (training.curves, (1 / np.arange(1, 400), [0.1, 0.9], [0.12, 0.91])),
     "curves of nothing": (training.curves, ([], [], [])),
     "curves, first": (training.curves, ([2.3], [0.1], [0.1])),
     "confusion": (training.confusion, (GRADES,)),
+    "confusion, once each": (training.confusion, (np.eye(10, k=3, dtype=int),)),
     "confusion without errors": (training.confusion, (np.eye(10, dtype=int) * 100,)),
     "digits": (training.digits, (RNG.random((23, 1, 8, 8)), ["5 → 6"] * 23)),
     "digit": (training.digits, (np.zeros((1, 8, 8)),)),
@@ -205,6 +231,91 @@ def test_layout_and_product_write_the_matrices():
     assert np.array_equal(matrix(numbers(figure, "product out")), expected.reshape(3, -1).T)
 
 
+def test_pooling_writes_the_matrix_and_the_output_of_the_layer():
+    x = ints(3, 4, 6)
+    figure = pooling.steps(x, 2, 3, 1, row=5)
+    col = col_of(x[None], 2, 3, 1).reshape(-1, 6)
+    assert np.array_equal(matrix(numbers(figure, "matrix col")), col)
+    assert np.array_equal(matrix(numbers(figure, "maximum"))[:, 0], col.max(1))
+    expected = Pooling(2, 3, stride=1).forward(x[None].astype(float))[0]
+    for c in range(3):
+        assert np.array_equal(matrix(numbers(figure, f"output[{c}]")), expected[c])
+    bold = [t for t in texts(figure) if t.get_weight() == "bold" and t.get_gid()]
+    winners = [t.get_gid() for t in bold if t.get_gid().startswith("matrix col")]
+    assert winners == [f"matrix col[{k},{j}]" for k, j in enumerate(col.argmax(1))]
+
+
+@pytest.mark.parametrize(("stride", "pad"), [(1, 0), (2, 1), (3, 0), (4, 2)])
+def test_cells_that_no_window_reads_are_hatched_without_numbers(stride, pad):
+    reads = grids.count_reads((7, 8), (2, 3), stride, pad)
+    expected = np.zeros((7 + 2 * pad, 8 + 2 * pad))
+    for top in range(0, len(expected) - 1, stride):
+        for left in range(0, expected.shape[1] - 2, stride):
+            expected[top : top + 2, left : left + 3] += 1
+    assert np.array_equal(reads, expected)
+    figure = convolution.sliding(7, 8, 2, 3, stride, pad)
+    inner = reads[pad : pad + 7, pad : pad + 8]
+    drawn = numbers(figure, "input x")
+    assert drawn == {place: inner[place] for place in zip(*np.nonzero(inner), strict=True)}
+    hatched = any(patch.get_hatch() for patch in figure.axes[0].patches)
+    assert hatched == (reads == 0).any()
+    said = " ".join(t.get_text() for t in texts(figure))
+    assert ("hatched cells are read by none" in said) == hatched
+    assert "dashed: the next windows, right and down" in said
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        convolution.window_step(X4, W3, pad=1),
+        convolution.channels(X4[None], W3[None], pad=1),
+        convolution.sliding(4, 4, 3, 3, pad=1),
+        convolution.padding(X4, 1),
+        im2col.layout(X4[None], 3, 3, pad=1),
+    ],
+)
+def test_a_padded_grid_is_titled_with_its_padded_size(figure):
+    shown = [t.get_text() for t in texts(figure)]
+    assert "(H + 2P, W + 2P) = (6, 6)" in shown
+    assert ("(H, W) = (4, 4)" in shown) == ("padded input" in shown)
+
+
+def test_a_tall_matrix_keeps_its_numbers():
+    for C in (1, 3, 4):
+        x = ints(C, 4, 4, low=-2 if C == 1 else 0)
+        drawn = numbers(im2col.layout(x, 1, 1, pad=1), "matrix col")
+        assert np.array_equal(matrix(drawn), col_of(x[None], 1, 1, pad=1))
+
+
+def test_a_network_is_coloured_by_what_its_layers_do():
+    function, (layers,) = CASES["network, deep"]
+    boxes = [p for p in function(layers).axes[0].patches if isinstance(p, Rectangle)]
+    roles = {"input": "input", "Conv": "filter", "Affine": "filter", "Pool": "output"}
+    for (name, _, _), box in zip(layers, boxes, strict=True):
+        role = roles.get(name, "padding")
+        assert to_rgb(box.get_facecolor()) == pytest.approx(to_rgb(style.tint(role, 0.3))), name
+    # A line ends with a pooling, or is full.
+    first = [k for k, box in enumerate(boxes) if box.get_x() == boxes[0].get_x()]
+    assert [layers[k - 1][0] for k in first[1:-1]] == ["Pool"] * (len(first) - 2)
+
+
+def test_one_filter_without_bias_has_three_axes():
+    shown = [t.get_text() for t in texts(convolution.blocks(3, 4, 4, 1, 3, 3, bias=False))]
+    assert {"filter W", "(C, FH, FW)", "(3, 3, 3)", "(1, OH, OW)", "(1, 2, 2)"} < set(shown)
+    shown = [t.get_text() for t in texts(convolution.blocks(3, 4, 4, 1, 3, 3))]
+    assert {"(FN, C, FH, FW)", "(1, 3, 3, 3)", "(FN, OH, OW)"} < set(shown)
+
+
+def test_titles_say_what_is_worth_saying():
+    def title(figure):
+        return figure.axes[0].texts[0].get_text()
+
+    assert title(training.confusion(np.eye(10, k=3, dtype=int))) == "7 of 7 wrong"
+    assert title(training.confusion(GRADES)).endswith("most often, 1 is taken for 0 (80 times)")
+    bars = im2col.timings(["loops", "im2col"], [4, 2])
+    assert title(bars) == "Im2col is 2 times as fast as loops"
+
+
 def test_sliding_over_a_grid_of_settings():
     drawn = 0
     for size, filter_size, stride, pad in itertools.product((1, 4, 7), (1, 3), (1, 3), (0, 2)):
@@ -249,6 +360,10 @@ def test_shrinking_ends_where_no_filter_fits():
         (convolution.blocks, (3, 4, 4, 0, 3, 3), "FN must be at least 1"),
         (im2col.layout, (ints(1, 4, 4), 3, 3, 1, 0, 4), "0 to 3"),
         (im2col.product, (ints(1, 4, 4), ints(2, 2, 3, 3)), "channels"),
+        (pooling.steps, (ints(2, 4, 4), 2, 2, 2, 8), "row 8: the matrix has 8 rows, 0 to 7"),
+        (pooling.steps, (ints(2, 4, 4), 2, 2, 2, -1), "0 to 7"),
+        (pooling.steps, (ints(2, 4, 4), 5, 2), "does not fit"),
+        (pooling.steps, (X4, 2, 2), "must be"),
         (im2col.timings, (["a"], [0.0]), "positive"),
         (training.confusion, (ints(2, 3),), "square"),
         (training.digits, (np.zeros((0, 1, 2, 2)),), "expected"),

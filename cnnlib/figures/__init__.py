@@ -6,7 +6,8 @@ Read in this order:
 2. ``grids``        a grid of numbers, of which most pictures consist
 3. ``convolution``  sections 7.2 and 7.6: windows, padding, channels, blocks, responses
 4. ``im2col``       section 7.4: windows laid out as a matrix, its size, its speed
-5. ``training``     sections 7.5 to 7.7: networks, curves, digits, filters, feature maps
+5. ``pooling``      section 7.4: the three steps of max pooling by im2col
+6. ``training``     sections 7.5 to 7.7: networks, curves, digits, filters, feature maps
 
 Import the subject that you need: ``from cnnlib.figures import convolution``.
 """

@@ -6,7 +6,7 @@ the ValueError of `cnnlib.windows`, which says what would be right.
 
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Circle, Rectangle
 
 from cnnlib.figures import style
 from cnnlib.figures.grids import (
@@ -14,6 +14,7 @@ from cnnlib.figures.grids import (
     TITLE,
     Box,
     Grid,
+    count_reads,
     draw_grid,
     draw_image,
     draw_row,
@@ -75,7 +76,7 @@ def window_step(x, W, b=0.0, stride=1, pad=0, step=0):
             "input x",
             pad=pad,
             windows=[area],
-            uncovered=_uncovered(x.shape, W.shape, stride, pad),
+            hatched=count_reads(x.shape, W.shape, stride, pad) == 0,
         ),
         "⊛",
         Grid(W, "filter W", "filter", "(FH, FW)"),
@@ -124,22 +125,25 @@ def sliding(height, width, filter_h, filter_w, stride=1, pad=0):
     """
     OH = conv_output_size(height, filter_h, stride, pad)
     OW = conv_output_size(width, filter_w, stride, pad)
-    uncovered = _uncovered((height, width), (filter_h, filter_w), stride, pad)
-    reads = np.outer(
-        _reads(height, filter_h, stride, pad, OH), _reads(width, filter_w, stride, pad, OW)
-    )
+    uncovered = [
+        uncovered_size(height, filter_h, stride, pad),
+        uncovered_size(width, filter_w, stride, pad),
+    ]
+    all_reads = count_reads((height, width), (filter_h, filter_w), stride, pad)
+    reads = all_reads[pad : pad + height, pad : pad + width]
+    unread = all_reads == 0
+    gaps = (stride > filter_h and OH > 1) or (stride > filter_w and OW > 1)
     # The first window, and its neighbours to the right and below, where there are any.
     places = [(p, q) for p, q in ((0, 0), (0, 1), (1, 0)) if p < OH and q < OW]
     grids = [
         Grid(
-            reads,
+            np.where(reads, reads, np.nan),  # the hatching says 0
             "input x",
             pad=pad,
             ring="",
             windows=[(p * stride, q * stride, filter_h, filter_w) for p, q in places],
-            uncovered=uncovered,
+            hatched=unread,
             strengths=0.08 + 0.6 * reads / max(1, reads.max()),
-            shape=(height, width),
         ),
         Grid(np.zeros((OH, OW)), "output", "output", "(OH, OW)", cells=places, numbers=False),
     ]
@@ -164,7 +168,10 @@ def sliding(height, width, filter_h, filter_w, stride=1, pad=0):
     marks = "Each dot is the upper left corner of one window"
     if cell >= grids[0].smallest_cell():
         marks += "; each number counts the windows that read the cell"
-    if any(uncovered):
+    if len(places) > 1:
+        further = " and ".join(["right"] * (OW > 1) + ["down"] * (OH > 1))
+        marks += f"; dashed: the next window{'s' * (len(places) > 2)}, {further}"
+    if unread.any():
         marks += "; hatched cells are read by none"
     y = style.paragraph(canvas.ax, canvas.left, y, marks + ".", ROOM - 220, 12) + 8
     right = boxes[2].left + max(grids[1].title_width, grids[1].columns * cell)
@@ -192,7 +199,8 @@ def sliding(height, width, filter_h, filter_w, stride=1, pad=0):
         y - 14,
         f"A {filter_h} x {filter_w} window slides over a {height} x {width} input with stride "
         f"{stride} and pad {pad}: the output is {OH} x {OW}; {uncovered[0]} rows and "
-        f"{uncovered[1]} columns at the end are never read.",
+        f"{uncovered[1]} columns at the end are never read"
+        f"{', nor are the gaps between the windows' if gaps else ''}.",
     )
 
 
@@ -221,9 +229,7 @@ def padding(x, pad):
     items = [
         Grid(x, "input x"),
         "→",
-        Grid(
-            x, "padded input", pad=pad, letters="(H + 2P, W + 2P)", shape=(H + 2 * pad, W + 2 * pad)
-        ),
+        Grid(x, "padded input", pad=pad, letters="(H + 2P, W + 2P)"),
     ]
     canvas = style.Canvas(
         f"Padding {pad} puts {pad} ring{'s' * (pad != 1)} of zeros around the input"
@@ -388,7 +394,7 @@ def channels(x, W, step=0, stride=1, pad=0, b=0.0):
     canvas = style.Canvas(
         "One filter looks at all channels: their sums are added into one output"
         if C > 1
-        else "One channel: its sum is the output"
+        else f"One channel: its sum{' plus the bias' if b else ''} is the output"
     )
     ax = canvas.ax
     inputs = [
@@ -397,7 +403,7 @@ def channels(x, W, step=0, stride=1, pad=0, b=0.0):
             f"input x, channel {c}",
             pad=pad,
             windows=[(p * stride, q * stride, FH, FW)],
-            uncovered=_uncovered(x.shape[1:], (FH, FW), stride, pad),
+            hatched=count_reads(x.shape[1:], (FH, FW), stride, pad) == 0,
         )
         for c, plane in enumerate(x)
     ]
@@ -409,9 +415,9 @@ def channels(x, W, step=0, stride=1, pad=0, b=0.0):
     output = _output_so_far(out, step)
     # Numbers come before a low figure: four channels may need 960 px.
     needed = int(np.ceil(max(grid.smallest_cell() for grid in (*inputs, *filters, output))))
-    tallest = max(640 / C - TITLE - 18, min(960 / C - TITLE - 18, needed * inputs[0].rows))
+    tallest = max(640 / min(C, 3) - TITLE - 18, min(960 / C - TITLE - 18, needed * inputs[0].rows))
     cell = min(
-        fit([inputs[0], filters[0], part, output], ROOM - 70, tallest, signs=3),
+        fit([inputs[0], filters[0], part, output], ROOM - 78, tallest, signs=3),
         fit([output], ROOM, 460),
         34,
     )
@@ -426,15 +432,29 @@ def channels(x, W, step=0, stride=1, pad=0, b=0.0):
         _value_box(ax, box, text, "output", f"sum[{c}]")
         sum_boxes.append(box)
         top = max(row[0].bottom, row[2].bottom) + 18
+    if b:  # one more summand
+        text = style.format_number(b, style.decimals_needed(b))
+        x0, y0 = sum_boxes[0].left, max(top, sum_boxes[-1].bottom + 18)
+        wide = max(sum_boxes[0].right - x0, style.text_width(text, 13) + 10)
+        sum_boxes.append(Box(x0, y0, x0 + wide, y0 + max(cell, 22)))
+        _value_box(ax, sum_boxes[-1], text, "bias", "bias")
+        color, y = style.TEXT_COLORS["bias"], sum_boxes[-1].middle
+        style.write(ax, x0 - 10, y, "bias b", 13, color, "bold", "right")
+        top = sum_boxes[-1].bottom + 18
     right = max(box.right for box in sum_boxes)
-    middle = (boxes[0][0].middle + boxes[-1][0].middle) / 2
-    plus, bus = right + 46, right + 20  # a line gathers the sums and leads them to one sign
+    middle = (sum_boxes[0].middle + sum_boxes[-1].middle) / 2
+    bus, sign = right + 24, right + 52  # a line gathers the summands in one plus
     ends = [((box.right + 5, box.middle), (bus, box.middle)) for box in sum_boxes]
     ends += [((bus, sum_boxes[0].middle), (bus, sum_boxes[-1].middle))]
-    ends += [((bus, middle), (plus - 12, middle))]
+    ends += [((bus, middle), (sign - 12, middle))]
     ax.add_collection(LineCollection(ends, colors=style.LINE, linewidths=1.4), autolim=False)
-    style.write(ax, plus, middle, "+" if C > 1 else "→", 20, style.MUTED, align="center")
-    left = plus + 26
+    if len(sum_boxes) > 1:
+        ax.add_patch(Circle((bus, middle), 11, fc="white", ec=style.LINE, lw=1.4, zorder=3))
+        style.write(ax, bus, middle, "+", 18, style.MUTED, align="center", zorder=4)
+    style.write(
+        ax, sign, middle, "=" if len(sum_boxes) > 1 else "→", 20, style.MUTED, align="center"
+    )
+    left = sign + 26
     slot = max(output.columns * cell, output.title_width)
     box = draw_grid(
         ax,
@@ -497,10 +517,20 @@ def blocks(C, H, W, FN, FH, FW, stride=1, pad=0, N=1, bias=True):
     OW = conv_output_size(W, FW, stride, pad)
     batch, batch_shape = ("N, ", (N,)) if N > 1 else ("", ())
     scale = min(40.0, 150 / np.sqrt(max(H, W, OH, OW, C / 4, FN / 4)))
+    plain = FN == N == 1 and not bias  # figure 7-10: the one filter as a block of three axes
+    filter_shape = (C, FH, FW) if plain else (FN, C, FH, FW)
     parts = [
         ("input", "input x", f"({batch}C, H, W)", (*batch_shape, C, H, W), (C, H, W), N, "C H W"),
         "⊛",
-        ("filter", "filters W", "(FN, C, FH, FW)", (FN, C, FH, FW), (C, FH, FW), FN, "C FH FW"),
+        (
+            "filter",
+            "filter W" if FN == 1 else "filters W",
+            "(C, FH, FW)" if plain else "(FN, C, FH, FW)",
+            filter_shape,
+            (C, FH, FW),
+            FN,
+            "C FH FW",
+        ),
     ]
     if bias:
         parts += ["+", ("bias", "bias b", "(FN, 1, 1)", (FN, 1, 1), (FN, 1, 1), 1, "FN 1 1")]
@@ -509,11 +539,11 @@ def blocks(C, H, W, FN, FH, FW, stride=1, pad=0, N=1, bias=True):
         (
             "output",
             "output",
-            f"({batch}FN, OH, OW)",
+            "(1, OH, OW)" if plain else f"({batch}FN, OH, OW)",
             (*batch_shape, FN, OH, OW),
             (FN, OH, OW),
             N,
-            "FN OH OW",
+            "1 OH OW" if plain else "FN OH OW",
         ),
     ]
     message = (
@@ -583,7 +613,7 @@ def blocks(C, H, W, FN, FH, FW, stride=1, pad=0, N=1, bias=True):
     return canvas.finish(
         max(left, canvas.left + style.text_width(note, 11)),
         base + 124,
-        f"Blocks: input {(*batch_shape, C, H, W)} with filters {(FN, C, FH, FW)}"
+        f"Blocks: input {(*batch_shape, C, H, W)} with filter{'s' * (not plain)} {filter_shape}"
         f"{f' and bias {(FN, 1, 1)}' if bias else ''}, stride {stride}, pad {pad}, gives output "
         f"{(*batch_shape, FN, OH, OW)}.",
     )
@@ -694,21 +724,6 @@ def _output_so_far(out, step):
     # The cells are as wide as the widest number still to come: they do not grow on the way.
     grid.smallest_cell = Grid(out).smallest_cell
     return grid
-
-
-def _uncovered(shape, filter_shape, stride, pad):
-    """Count the rows and the columns that no window reads."""
-    return tuple(
-        uncovered_size(s, f, stride, pad) for s, f in zip(shape, filter_shape, strict=True)
-    )
-
-
-def _reads(size, filter_size, stride, pad, count):
-    """Count, for each row of the input, the windows along this axis that read it."""
-    reads = np.zeros(size + 2 * pad)
-    for k in range(count):
-        reads[k * stride : k * stride + filter_size] += 1
-    return reads[pad : pad + size]
 
 
 def _by(shape):

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
 
 from cnnlib.figures import style
+from cnnlib.windows import add_windows, sliding_windows
 
 TITLE = 40  # height of the two lines above a grid: name, and letters with shape
 SIGN = 44  # room for a sign between two grids
@@ -31,10 +33,11 @@ class Grid:
         First line of the title, such as "input x"; "" for no title.
     role : str
         Key of `style.ROLES`, which gives the colour.
-    letters : str
-        The shape in letters, such as "(H, W)"; written with the numbers of `shape`.
+    letters : str, optional
+        The shape in letters, written with the numbers of `shape`; "(H, W)", or with padding
+        "(H + 2P, W + 2P)", where left out, and "" for none.
     shape : tuple of int, optional
-        Written after the letters; the shape of `values` where left out.
+        Written after the letters; the shape of what is drawn where left out.
     pad : int
         Width of the padding ring around the values.
     ring : str
@@ -44,8 +47,10 @@ class Grid:
         count from the corner of the padding.
     cells : list of (row, column)
         Outlined likewise: the cells of the output that belong to the windows.
-    uncovered : (rows, columns)
-        How many at the far ends no window reads; hatched.
+    marked : list of (row, column)
+        Framed in the colour of the output, their numbers bold: what becomes the output.
+    hatched : array_like of bool, shape (rows, columns) with padding, optional
+        Cells to hatch: those that no window reads.
     strengths : array_like of float, same shape as `values`, optional
         How deep each cell is coloured, 0 to 1; 0.25 everywhere where left out.
     numbers : bool
@@ -55,21 +60,24 @@ class Grid:
     values: np.ndarray
     name: str = ""
     role: str = "input"
-    letters: str = "(H, W)"
+    letters: str | None = None
     shape: tuple | None = None
     pad: int = 0
     ring: str = "0"
     windows: tuple = ()
     cells: tuple = ()
-    uncovered: tuple = (0, 0)
+    marked: tuple = ()
+    hatched: np.ndarray | None = None
     strengths: np.ndarray | None = None
     numbers: bool = True
 
     def __post_init__(self):
         self.values = np.asarray(self.values, dtype=float)
-        self.shape = self.values.shape if self.shape is None else tuple(self.shape)
         self.rows = self.values.shape[0] + 2 * self.pad
         self.columns = self.values.shape[1] + 2 * self.pad
+        self.shape = (self.rows, self.columns) if self.shape is None else tuple(self.shape)
+        if self.letters is None:
+            self.letters = "(H + 2P, W + 2P)" if self.pad else "(H, W)"
         self.decimals = style.decimals_needed(self.values)
 
     @property
@@ -115,6 +123,25 @@ class Box(NamedTuple):
         return (self.top + self.bottom) / 2
 
 
+def count_reads(shape, filter_shape, stride=1, pad=0):
+    """Count, for each cell of a padded input, the windows that read it.
+
+    Parameters
+    ----------
+    shape, filter_shape : tuple of int
+        Input (H, W) and filter (FH, FW).
+    stride, pad : int
+        Step S and padding P.
+
+    Returns
+    -------
+    ndarray, shape (H + 2*P, W + 2*P)
+    """
+    padded = (1, 1, *(size + 2 * pad for size in shape))
+    windows = sliding_windows(np.ones(padded), *filter_shape, stride)
+    return add_windows(windows, padded, stride)[0, 0]
+
+
 def fit(grids, width, height=460, signs=0):
     """Choose the largest cell with which grids fit side by side.
 
@@ -139,6 +166,13 @@ def fit(grids, width, height=460, signs=0):
         if wide <= room and rows * cell <= height:
             return cell
     return sizes[-1]
+
+
+def fit_legible(grids, width, height, tallest, signs=0):
+    """Choose cells as `fit` does; up to `tallest` where only that keeps the numbers legible."""
+    cell = fit(grids, width, height, signs)
+    needed = int(np.ceil(max(grid.smallest_cell() for grid in grids)))
+    return needed if cell < needed <= fit(grids, width, tallest, signs) else cell
 
 
 def draw_row(ax, items, left, top, cell):
@@ -209,7 +243,13 @@ def draw_grid(ax, grid, left, top, cell):
         _draw_image(ax, grid, *inner, cell)
     if numbered:
         _draw_numbers(ax, grid, *inner, cell)
-    _draw_uncovered(ax, grid, box, cell)
+    if grid.hatched is not None and np.any(grid.hatched):
+        _draw_hatching(ax, grid, box, cell)
+    for row, column in grid.marked if cell >= 6 else ():
+        corner = (inner[0] + column * cell, inner[1] + row * cell)
+        ax.add_patch(
+            Rectangle(corner, cell, cell, fill=False, ec=style.TEXT_COLORS["output"], lw=1.6)
+        )
     for k, (row, column, height, width) in enumerate(grid.windows):
         _outline(ax, left + column * cell, top + row * cell, width * cell, height * cell, k)
     for k, (row, column) in enumerate(grid.cells):
@@ -296,7 +336,8 @@ def _draw_image(ax, grid, left, top, cell):
 
 
 def _draw_numbers(ax, grid, left, top, cell):
-    """Write the numbers, those of outlined cells in bold."""
+    """Write the numbers, those of outlined and marked cells in bold."""
+    bold = {*grid.cells, *grid.marked}
     size = 13 if cell >= max(26, grid.smallest_cell() + 4) else 11
     for row, column in np.ndindex(grid.values.shape):
         text = grid.text(row, column)
@@ -307,7 +348,7 @@ def _draw_numbers(ax, grid, left, top, cell):
                 top + (row + 0.5) * cell,
                 text,
                 size,
-                weight="bold" if (row, column) in grid.cells else "normal",
+                weight="bold" if (row, column) in bold else "normal",
                 align="center",
                 gid=f"{grid.name}[{row},{column}]",  # lets a test find the number
             )
@@ -343,8 +384,10 @@ def _draw_ring(ax, grid, box, cell, numbered):
         autolim=False,
     )
     if numbered and grid.ring:
-        inside = np.pad(np.ones(grid.values.shape, bool), grid.pad)
-        for row, column in np.argwhere(~inside):
+        blank = np.pad(np.ones(grid.values.shape, bool), grid.pad)
+        if grid.hatched is not None:
+            blank |= grid.hatched
+        for row, column in np.argwhere(~blank):
             style.write(
                 ax,
                 box.left + (column + 0.5) * cell,
@@ -356,19 +399,13 @@ def _draw_ring(ax, grid, box, cell, numbered):
             )
 
 
-def _draw_uncovered(ax, grid, box, cell):
-    """Hatch the last rows and columns that no window reads."""
-    rows, columns = grid.uncovered
-    areas = []
-    if rows:
-        areas.append((box.left, box.bottom - rows * cell, box.right - box.left, rows * cell))
-    if columns:
-        tall = box.bottom - box.top - rows * cell  # the corner belongs to the rows
-        areas.append((box.right - columns * cell, box.top, columns * cell, tall))
-    for x, y, width, height in areas:
-        ax.add_patch(
-            Rectangle((x, y), width, height, fc=(1, 1, 1, 0.5), ec="#7b8794", hatch="////", lw=0)
-        )
+def _draw_hatching(ax, grid, box, cell):
+    """Hatch the cells that no window reads, as one area."""
+    square = cell * np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])
+    corners = np.argwhere(grid.hatched)[:, ::-1] * cell + (box.left, box.top)
+    squares = [Path(square + corner, closed=True) for corner in corners]
+    area = Path.make_compound_path(*squares)
+    ax.add_patch(PathPatch(area, fc=(1, 1, 1, 0.5), ec="#7b8794", hatch="////", lw=0))
 
 
 def _outline(ax, x, y, width, height, order):

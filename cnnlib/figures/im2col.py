@@ -6,8 +6,17 @@ Book section 7.4.2. The matrices are those of `cnnlib.windows.im2col`.
 import numpy as np
 
 from cnnlib.figures import style
-from cnnlib.figures.grids import SIGN, TITLE, Grid, draw_grid, draw_row, fit
-from cnnlib.windows import conv_output_size, im2col, uncovered_size
+from cnnlib.figures.grids import (
+    SIGN,
+    TITLE,
+    Grid,
+    count_reads,
+    draw_grid,
+    draw_row,
+    fit,
+    fit_legible,
+)
+from cnnlib.windows import conv_output_size, im2col
 
 ROOM = style.MAX_WIDTH - 2 * style.MARGIN
 
@@ -46,7 +55,7 @@ def layout(x, filter_h, filter_w, stride=1, pad=0, row=0):
         raise ValueError(f"row {row}: col has {len(col)} rows, 0 to {len(col) - 1}")
     OW = conv_output_size(W, filter_w, stride, pad)
     p, q = divmod(row, OW)
-    deep = np.linspace(0.22, 0.8, C) if C > 1 else np.array([0.25])
+    deep = style.channel_strengths(C)
     numbers = C <= 4
     channels = [
         Grid(
@@ -54,12 +63,8 @@ def layout(x, filter_h, filter_w, stride=1, pad=0, row=0):
             f"input x[{c}]" if C > 1 else "input x",
             pad=pad,
             windows=[(p * stride, q * stride, filter_h, filter_w)],
-            uncovered=(
-                uncovered_size(H, filter_h, stride, pad),
-                uncovered_size(W, filter_w, stride, pad),
-            ),
+            hatched=count_reads((H, W), (filter_h, filter_w), stride, pad) == 0,
             strengths=np.full(plane.shape, deep[c]),
-            shape=(H, W),
             numbers=numbers,
         )
         for c, plane in enumerate(x)
@@ -80,7 +85,7 @@ def layout(x, filter_h, filter_w, stride=1, pad=0, row=0):
     # Beside each other if the numbers of the matrix then are legible, else the matrix below.
     stacked = C * (channels[0].rows * 18 + TITLE + 10) <= 520
     needed = max(matrix.smallest_cell(), channels[0].smallest_cell())
-    cell = fit([channels[0], matrix], ROOM - 10, 500, signs=1)
+    cell = fit_legible([channels[0], matrix], ROOM - 10, 500, 800, signs=1)
     beside = stacked and cell >= needed
     if beside:
         cell = min(cell, 32, (520 / C - TITLE - 10) / channels[0].rows)
@@ -116,9 +121,8 @@ def layout(x, filter_h, filter_w, stride=1, pad=0, row=0):
                 left += max(grid.title_width, grid.columns * small) + 24
             right = max(right, left - 24)
             top = box.bottom + 14
-        cell = fit([matrix], ROOM, 300)
-        tall = min(cell, 26)
-        matrix_box = draw_row(ax, [matrix], canvas.left, top + 12, tall)[0]
+        cell = min(fit_legible([matrix], ROOM, 300, 640), 26)
+        matrix_box = draw_row(ax, [matrix], canvas.left, top + 12, cell)[0]
         bottom = matrix_box.bottom
         right = max(right, matrix_box.right)
     text = (
@@ -260,7 +264,7 @@ def memory(size, filter_size, channels=1, pad=0):
         labels,
         np.array(counts) / max(counts),
         texts,
-        ["input"] + ["output"] * filter_size,
+        ["input"] * len(labels),
         f"numbers stored for (C, H, W) = ({channels}, {size}, {size}), "
         f"filter {filter_size} x {filter_size}, pad {pad}",
         "Numbers stored: "
@@ -306,7 +310,7 @@ def timings(labels, seconds):
         )
         texts.append(f"{_duration(s)}   {word}")
     return _bars(
-        message,
+        message[0].upper() + message[1:],
         labels,
         (np.log10(seconds) - low) / (high - low),
         texts,
@@ -319,7 +323,7 @@ def timings(labels, seconds):
 
 
 def _bars(message, labels, lengths, texts, roles, note, alt):
-    """Draw horizontal bars with their labels on the left and their values on the right."""
+    """Draw horizontal bars between labels and values; the first is the reference, and solid."""
     canvas = style.Canvas(message)
     ax = canvas.ax
     label_width = max(style.text_width(t, 13) for t in labels)
@@ -327,14 +331,16 @@ def _bars(message, labels, lengths, texts, roles, note, alt):
     left = canvas.left + label_width + 12
     full = min(460, ROOM - label_width - text_width - 24)
     y = canvas.top + 16
-    for label, length, text, role in zip(labels, lengths, texts, roles, strict=True):
+    for k, (label, length, text, role) in enumerate(
+        zip(labels, lengths, texts, roles, strict=True)
+    ):
         style.write(ax, left - 12, y, label, 13, align="right")
         ax.barh(
             y,
             max(1, full * length),
             22,
             left=left,
-            color=style.tint(role, 0.55),
+            color=style.tint(role, 0.4 if k else 1),
             edgecolor=style.TEXT_COLORS[role],
             linewidth=0.8,
         )

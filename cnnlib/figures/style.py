@@ -68,6 +68,11 @@ def sequential(role):
     )
 
 
+def channel_strengths(C):
+    """Return how deep each of C channels is coloured, from pale to deep."""
+    return np.linspace(0.22, 0.8, C) if C > 1 else np.array([0.25])
+
+
 class Card(Figure):
     """A matplotlib Figure which carries one sentence saying what it shows.
 

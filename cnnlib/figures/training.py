@@ -33,59 +33,51 @@ def network(layers, message="Shapes on the arrows, learnt numbers in the boxes")
     """
     canvas = style.Canvas(message)
     ax = canvas.ax
-    height, line = 54, 112
-    left, top, right = canvas.left, canvas.top + 14, canvas.left
-    total = sum(count or 0 for _, _, count in layers)
-    for k, (name, shape, count) in enumerate(layers):
-        role = _layer_role(name, k)
-        parameters = f"{count:,} parameters" if count else ""
-        shape_text = style.shape_text(np.atleast_1d(shape))
-        wide = 20 + max(style.text_width(name, 13, "bold"), style.text_width(parameters, 11))
-        wide = max(76, round(wide))
-        arrow = max(46, round(style.text_width(shape_text, 12)) + 14)
-        if k == len(layers) - 1:
-            arrow += 8
-        if left > canvas.left and left + wide + arrow > style.MARGIN + ROOM:
-            left, top = canvas.left, top + line
+    height, line = 54, 104
+    texts = [f"{count:,} parameters" if count else "" for _, _, count in layers]
+    shapes = [style.shape_text(np.atleast_1d(shape)) for _, shape, _ in layers]
+    boxes, arrows = [], []  # widths
+    for (name, _, _), text, shape in zip(layers, texts, shapes, strict=True):
+        wide = max(style.text_width(name, 13, "bold"), style.text_width(text, 11))
+        boxes.append(max(64, round(wide) + 18))
+        arrows.append(max(46, round(style.text_width(shape, 12)) + 14))
+    roles = [_layer_role(name, k, count) for k, (name, _, count) in enumerate(layers)]
+    ends = _line_ends(np.add(boxes, arrows), roles)
+
+    left, middle, right = canvas.left, canvas.top + 14 + height / 2, canvas.left
+    for k, (name, _, _) in enumerate(layers):
         ax.add_patch(
             Rectangle(
-                (left, top),
-                wide,
+                (left, middle - height / 2),
+                boxes[k],
                 height,
-                fc=style.tint(role, 0.3),
-                ec=style.TEXT_COLORS[role],
+                fc=style.tint(roles[k], 0.3),
+                ec=style.TEXT_COLORS[roles[k]],
                 lw=1,
             )
         )
-        middle = top + height / 2
-        shift = 9 if parameters else 0
-        style.write(ax, left + wide / 2, middle - shift, name, 13, weight="bold", align="center")
-        if parameters:
-            style.write(
-                ax, left + wide / 2, middle + 11, parameters, 11, style.MUTED, align="center"
-            )
-        left += wide
-        ax.annotate(
-            "",
-            (left + arrow - 3, middle),
-            (left + 3, middle),
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": style.MUTED,
-                "lw": 1.1,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "mutation_scale": 10,
-            },
-        )
-        style.write(ax, left + arrow / 2, middle - 14, shape_text, 12, style.INK, align="center")
-        left += arrow
+        center, shift = left + boxes[k] / 2, 9 if texts[k] else 0
+        style.write(ax, center, middle - shift, name, 13, weight="bold", align="center")
+        if texts[k]:
+            style.write(ax, center, middle + 11, texts[k], 11, style.MUTED, align="center")
+        left += boxes[k]
+        style.write(ax, left + arrows[k] / 2, middle - 14, shapes[k], 12, align="center")
+        path = [(left + 3, middle), (left + arrows[k] - 3, middle)]
+        left += arrows[k]
         right = max(right, left)
+        if k in ends:  # on to the first box of the next line
+            corner, first = left - 3, canvas.left + boxes[k + 1] / 2
+            turn, target = middle + line / 2, middle + line - height / 2 - 3
+            path = [path[0], (corner, middle), (corner, turn), (first, turn), (first, target)]
+            left, middle = canvas.left, middle + line
+        _draw_arrow(ax, path)
+    bottom = middle + height / 2 + 30
+    total = sum(count or 0 for _, _, count in layers)
     text = f"{total:,} parameters in all; shapes without the batch"
-    style.write(ax, canvas.left, top + height + 30, text, 12, style.MUTED)
+    style.write(ax, canvas.left, bottom, text, 12, style.MUTED)
     return canvas.finish(
         right,
-        top + height + 38,
+        bottom + 8,
         "Network: "
         + ", ".join(f"{name} {shape}" for name, shape, _ in layers)
         + f"; {total} parameters.",
@@ -204,9 +196,9 @@ def confusion(matrix):
     if wrong:
         t, y = np.unravel_index(errors.argmax(), errors.shape)
         n = int(errors[t, y])
-        message = (
-            f"{wrong} of {total} wrong; most often, {t} is taken for {y} ({n} time{'s' * (n != 1)})"
-        )
+        message = f"{wrong} of {total} wrong"
+        if n > 1:
+            message += f"; most often, {t} is taken for {y} ({n} times)"
     else:
         message = f"All {total} are right"
     canvas = style.Canvas(message)
@@ -405,15 +397,44 @@ def _planes(values):
     return values
 
 
-def _layer_role(name, place):
-    """Colour a layer by what it does: input, learnt numbers, or fixed arithmetic."""
+def _layer_role(name, place, count):
+    """Colour a layer by what it does: pooling, learnt numbers, input, or fixed arithmetic."""
     name = name.lower()
-    if place == 0 and "conv" not in name and "affine" not in name:
-        return "input"
-    if "conv" in name:
-        return "filter"
-    if "affine" in name:
-        return "bias"
     if "pool" in name or "subsampl" in name:
         return "output"
-    return "padding"
+    if count or "conv" in name or "affine" in name:
+        return "filter"
+    return "padding" if place else "input"
+
+
+def _line_ends(widths, roles):
+    """Break a chain of layers into lines; return the last layer of each line but the last.
+
+    A line ends behind its last pooling, if that fills half of it, else where no more fits.
+    """
+    ends, first = [], 0
+    while sum(widths[first:]) > ROOM:
+        reach = np.cumsum(widths[first:])
+        fitting = range(first, first + max(1, int((reach <= ROOM).sum())))
+        pools = [k for k in fitting if roles[k] == "output" and reach[k - first] > ROOM / 2]
+        ends.append((pools or fitting)[-1])
+        first = ends[-1] + 1
+    return ends
+
+
+def _draw_arrow(ax, path):
+    """Draw a line through points, with a head at its end."""
+    ax.plot(*np.transpose(path[:-1]), color=style.MUTED, lw=1.1, solid_joinstyle="miter")
+    ax.annotate(
+        "",
+        path[-1],
+        path[-2],
+        arrowprops={
+            "arrowstyle": "-|>",
+            "color": style.MUTED,
+            "lw": 1.1,
+            "shrinkA": 0,
+            "shrinkB": 0,
+            "mutation_scale": 10,
+        },
+    )

@@ -16,7 +16,7 @@ from traitlets import TraitError
 from cnnlib.figures import style
 
 
-def explore(draw, /, *, start=None, limits=None, dpi=style.DPI, **ranges):
+def explore(draw, /, *, start=None, limits=None, dpi=style.DPI, room=None, **ranges):
     """Put sliders around a figure function.
 
     Parameters
@@ -31,6 +31,9 @@ def explore(draw, /, *, start=None, limits=None, dpi=style.DPI, **ranges):
         While it raises ValueError (no window fits) the limits stay as they are.
     dpi : float, default 100
         Resolution of the picture; its size on the page stays the same.
+    room : int, optional
+        Height in pixels kept for the picture from the start, that of the tallest one: the page
+        below then never moves. Where left out, the room grows with the tallest picture so far.
     **ranges
         By parameter: ``(min, max)``, ``(min, max, step)`` or ``(min, max, step, start)`` for a
         slider, whole numbers for whole steps; a list of choices or a dict from label to value for
@@ -51,7 +54,7 @@ def explore(draw, /, *, start=None, limits=None, dpi=style.DPI, **ranges):
     >>> explore(sliding, height=(1, 9), width=(1, 9), filter_h=(1, 5), filter_w=(1, 5))
     explore(sliding): height=1, width=1, filter_h=1, filter_w=1
     """
-    return Explorer(draw, ranges, start or {}, limits, dpi)
+    return Explorer(draw, ranges, start or {}, limits, dpi, room)
 
 
 class Explorer(ipywidgets.VBox):
@@ -69,13 +72,14 @@ class Explorer(ipywidgets.VBox):
         The sliders and menus by parameter name.
     """
 
-    def __init__(self, draw, ranges, start, limits=None, dpi=style.DPI):
+    def __init__(self, draw, ranges, start, limits=None, dpi=style.DPI, room=None):
         unknown = set(start) - set(ranges)
         if unknown:
             raise ValueError(f"start names {sorted(unknown)}, the parameters are {list(ranges)}")
         self._draw, self._limits, self._dpi = draw, limits, dpi
         self.figure, self.message = None, ""
-        self._height = 0  # of the tallest picture so far: the page below never moves up again
+        # Of the tallest picture so far, or yet to come: the page below never moves up again.
+        self._height = room or 0
         self._picture = ""
         self.controls = {
             name: _control(name, range_, start.get(name)) for name, range_ in ranges.items()
