@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CHECK := import sys; sys.version_info >= (3, 11) or sys.exit('cnnlib needs Python 3.11 or newer, \
+this is %d.%d; name another one: make ... PYTHON=python3.12' % sys.version_info[:2])
 
 .PHONY: lab test notebooks bench clean
 
@@ -32,6 +34,7 @@ clean:
 $(VENV)/lab.stamp: EXTRAS := lab
 $(VENV)/test.stamp: EXTRAS := lab,test,browser
 $(VENV)/%.stamp: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -c "$(CHECK)" 2>/dev/null \
+		|| { $(PYTHON) -c "$(CHECK)" && $(PYTHON) -m venv --clear $(VENV); }
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
 	touch $@
