@@ -278,9 +278,12 @@ def _find_files(folder):
         paths.append(plain if plain.is_file() and not compressed.is_file() else compressed)
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
+        around = folder.parent  # a likely mistake: it was the folder itself that was given
+        inside = any((around / file_name).is_file() for file_name in FILES)
         raise FileNotFoundError(
-            f"not in {folder}, with or without .gz: {', '.join(missing)}; put the files there, "
-            f"or set neither folder nor CNNLIB_DATA_DIR to have them downloaded"
+            f"not in {folder}, with or without .gz: {', '.join(missing)}; "
+            + (f"but {around} holds such files: name the folder around it. " if inside else "")
+            + "put them there, or set neither folder nor CNNLIB_DATA_DIR to have them downloaded"
         )
     return paths
 
@@ -318,7 +321,8 @@ def _fetch(name, file_name, sha256):
                 f"cannot keep {file_name} in the cache folder {folder}: {error}. {way_out}"
             ) from error
     raise ConnectionError(
-        f"no mirror delivered {file_name} of {name}:\n" + "\n".join(failures) + f"\n{way_out}"
+        f"no mirror delivered {file_name} of {name}: no network, or a firewall? {way_out} "
+        "What the mirrors said:\n" + "\n".join(failures)
     )
 
 

@@ -270,8 +270,10 @@ class Network:
                 with np.load(stream, allow_pickle=False) as file:
                     loaded = {name: file[name] for name in file.files}
             except Exception as error:  # a damaged archive may fail anywhere in NumPy, zip or zlib
-                message = f"{file_name} is not a .npz file of plain arrays: {error}"
-                raise ValueError(message) from error
+                raise ValueError(
+                    f"{file_name} is not a .npz file of plain arrays, or is damaged "
+                    "(pickles, as the book writes them, are not opened)"
+                ) from error
         if loaded.keys() != self.params.keys():
             raise ValueError(
                 f"{file_name} holds {sorted(loaded)}, but {type(self).__name__} has "

@@ -49,7 +49,7 @@ class Trainer:
     evaluate_sample_num_per_epoch : int, optional
         Take only the first so many training and test images for the accuracies after each epoch.
     verbose : bool, default True
-        Show a progress bar.
+        Show a progress bar, and print the last accuracies at the end.
     seed : int or numpy.random.Generator, optional
         For the order of the images.
     snapshots : sequence of str, default ()
@@ -201,6 +201,11 @@ class Trainer:
                         raise KeyboardInterrupt
             except KeyboardInterrupt:
                 print(f"stopped after step {self.current_iter} of {self.max_iter}; train() goes on")
+        if self.verbose and self.test_acc_list:
+            print(
+                f"after epoch {self.history['epoch'][-1]}: train accuracy "
+                f"{self.train_acc_list[-1]:.2%}, test accuracy {self.test_acc_list[-1]:.2%}"
+            )
         return self
 
     def steps(self):

@@ -227,6 +227,13 @@ def test_options_of_mnist(tmp_path):
     np.testing.assert_array_equal(t.argmax(axis=1), arrays[1])
 
 
+def test_the_folder_itself_instead_of_the_one_around_it(tmp_path):
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / datasets.FILES[1]).write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="mnist holds such files: name the folder around"):
+        load_mnist(folder=tmp_path / "mnist")
+
+
 def test_missing_files_are_named(tmp_path):
     folder = write_set(tmp_path / "mnist", made_up())
     (folder / datasets.FILES[1]).unlink()

@@ -241,7 +241,10 @@ def test_progress_bar_and_book_signature(data, capsys):
     run = Trainer(net(), x, t, x, t, 1, 10, "sgd", {"lr": 0.05}, None, True)
     assert isinstance(run.optimizer, SGD) and run.optimizer.lr == 0.05
     run.train()
-    assert "step" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "step" in shown.err
+    accuracy = f"{run.test_acc_list[-1]:.2%}"
+    assert shown.out.startswith("after epoch 1: train") and shown.out.endswith(f"{accuracy}\n")
     own = SGD(0.2)
     assert trainer(data, optimizer=own, optimizer_param=None).optimizer is own
 
