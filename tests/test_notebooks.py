@@ -275,7 +275,7 @@ def stream(text):
 
 
 def error():
-    return new_output("error", ename="E", evalue="e", traceback=['File "/work/x.py"'])
+    return new_output("error", ename="E", evalue="e", traceback=['File "/home/ann/x.py"'])
 
 
 FLAWS = [
