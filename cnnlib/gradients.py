@@ -46,9 +46,9 @@ def numerical_gradient(f, x, h=1e-4):
     Book section 4.3.
     """
     _check_point(x)
-    grad = np.empty_like(x)
+    at, grad = float(f(x)), np.empty_like(x)
     for index in np.ndindex(x.shape):
-        grad[index] = _slopes(f, x, index, h).central
+        grad[index] = _slopes(f, x, index, h, at).central
     return grad
 
 
@@ -182,7 +182,8 @@ def check_gradient(f, x, analytic, name="x", *, h=1e-4, tolerance=1e-6, samples=
         places = np.sort(np.random.default_rng(rng).choice(x.size, samples, replace=False))
     indices = [tuple(int(i) for i in np.unravel_index(place, x.shape)) for place in places]
     values = np.array([analytic[index] for index in indices])
-    slopes = [_slopes(f, x, index, h) for index in indices]
+    at = float(f(x))
+    slopes = [_slopes(f, x, index, h, at) for index in indices]
     numerical = np.array([slope.central for slope in slopes])
     noise = np.array([slope.noise for slope in slopes])
     errors = relative_error(values, numerical, noise)
@@ -190,7 +191,7 @@ def check_gradient(f, x, analytic, name="x", *, h=1e-4, tolerance=1e-6, samples=
     kinks = 0
     scale = max(np.abs(values).max(), np.abs(numerical).max()) * 1e-3
     for k in np.flatnonzero(errors > tolerance):
-        nearer = [_slopes(f, x, indices[k], step) for step in (h / 10, h / 100, h / 1000)]
+        nearer = [_slopes(f, x, indices[k], step, at) for step in (h / 10, h / 100, h / 1000)]
         if any(slope.allows(values[k], tolerance, scale) for slope in nearer):
             errors[k], kinks = 0.0, kinks + 1
     worst = int(errors.argmax())
@@ -304,20 +305,19 @@ class _Slopes(NamedTuple):
         return abs(slope - self.central) <= self.noise + tolerance * size
 
 
-def _slopes(f, x, index, h):
-    """Evaluate f a step of h below, at, and above one element of x, which is restored."""
+def _slopes(f, x, index, h, at):
+    """Evaluate f a step of h below and above one element of x, which is restored; `at` is f(x)."""
     if not h > 0:
         raise ValueError(f"h must be positive, got {h}")
     here = x[index]
     try:
-        values = []
-        for place in (here - h, here, here + h):
-            x[index] = place
-            values.append(float(f(x)))
+        x[index] = here - h
+        below = float(f(x))
+        x[index] = here + h
+        above = float(f(x))
     finally:
         x[index] = here
-    below, at, above = values
-    if not np.isfinite(values).all():
+    if not np.isfinite([below, at, above]).all():
         raise ValueError(f"f gives {below}, {at} and {above} around element {index} of x")
     noise = 32 * np.finfo(np.float64).eps * max(abs(below), abs(above)) / h
     return _Slopes((at - below) / h, (above - below) / (2 * h), (above - at) / h, noise)

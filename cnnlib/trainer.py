@@ -125,9 +125,9 @@ class Trainer:
         self.epochs = whole_number("epochs", epochs, least=0)
         self.batch_size = mini_batch_size
         self.optimizer = optimizer
-        self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch and whole_number(
-            "evaluate_sample_num_per_epoch", evaluate_sample_num_per_epoch
-        )
+        if evaluate_sample_num_per_epoch is not None:
+            whole_number("evaluate_sample_num_per_epoch", evaluate_sample_num_per_epoch)
+        self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
         self.verbose = verbose
         self.rng = np.random.default_rng(seed)
         self.iter_per_epoch = math.ceil(len(x_train) / mini_batch_size)

@@ -22,6 +22,19 @@ def test_numerical_gradient_of_known_functions(rng):
     np.testing.assert_array_equal(x, before)
 
 
+def test_two_evaluations_for_each_element_and_one_in_all(rng):
+    calls = []
+
+    def counted(v):
+        calls.append(1)
+        return (v**2).sum()
+
+    x = rng.standard_normal((3, 4))
+    numerical_gradient(counted, x)
+    check_gradient(counted, x, 2 * x)
+    assert len(calls) == 2 * (2 * 12 + 1)
+
+
 def test_x_is_restored_when_f_raises(rng):
     x = rng.standard_normal(3)
     before = x.copy()

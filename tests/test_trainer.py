@@ -259,6 +259,7 @@ def test_progress_bar_and_book_signature(data, capsys):
         ({"epochs": 1.5}, "epochs .* got 1.5"),
         ({"snapshot_every": 0}, "snapshot_every .* got 0"),
         ({"evaluate_sample_num_per_epoch": -1}, "evaluate_sample.* got -1"),
+        ({"evaluate_sample_num_per_epoch": 0}, "evaluate_sample.* got 0"),
         ({"optimizer": SGD, "optimizer_param": None}, "have an update method"),
         ({"optimizer": "adamm"}, "'adamm'.*known are.*'adam'"),
         ({"optimizer": SGD()}, "optimizer_param goes with the name"),
