@@ -92,13 +92,15 @@ def uncovered_size(size, filter_size, stride=1, pad=0):
     return (size + 2 * pad - filter_size) % stride
 
 
-def explain_output_size(size, filter_size, stride=1, pad=0):
+def explain_output_size(size, filter_size, stride=1, pad=0, *, lines="rows"):
     """Write formula (7.1) with its numbers, and say what a stride that does not divide leaves.
 
     Parameters
     ----------
     size, filter_size, stride, pad : int
         As for `conv_output_size`, and checked alike.
+    lines : str, default "rows"
+        What is counted along this axis: "columns" for a width.
 
     Returns
     -------
@@ -122,8 +124,8 @@ def explain_output_size(size, filter_size, stride=1, pad=0):
         return f"{formula} = {span // stride + 1}"
     return (
         f"{formula} = {span / stride + 1:.2f}: stride {stride} does not divide {span}; rounding "
-        f"down gives {span // stride + 1}, and the end ({span % stride} of {size + 2 * pad} rows, "
-        f"padding included) is never read. Nearest settings that divide: "
+        f"down gives {span // stride + 1}, and the end ({span % stride} of {size + 2 * pad} "
+        f"{lines}, padding included) is never read. Nearest settings that divide: "
         + ", ".join(_dividing_neighbours(size, filter_size, stride, pad))
         + "."
     )

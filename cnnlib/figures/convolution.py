@@ -177,11 +177,7 @@ def sliding(height, width, filter_h, filter_w, stride=1, pad=0):
     right = boxes[2].left + max(grids[1].title_width, grids[1].columns * cell)
     sentences = [
         ("OH = ", explain_output_size(height, filter_h, stride, pad)),
-        (
-            "OW = ",
-            # The sentence speaks of rows, for the height.
-            explain_output_size(width, filter_w, stride, pad).replace(" rows", " columns"),
-        ),
+        ("OW = ", explain_output_size(width, filter_w, stride, pad, lines="columns")),
     ]
     for letters, sentence in sentences:
         formula, _, rest = sentence.partition(": ")
