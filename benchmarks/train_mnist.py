@@ -12,6 +12,29 @@ import time
 import cnnlib
 
 
+def train_quickly(seed=0, epochs=4, lr=0.002):
+    """Train the same network to the same accuracy in a fifth of the epochs.
+
+    The learning rate falls in a straight line to zero: long steps at first, short ones at the end,
+    where the book's constant rate keeps jumping around the minimum.
+
+    Returns
+    -------
+    accuracy, seconds : float
+    """
+    (x_train, t_train), test = cnnlib.load_mnist(flatten=False)
+    network = cnnlib.SimpleConvNet(rng=seed)
+    optimizer = cnnlib.Adam(lr)
+    trainer = cnnlib.Trainer(
+        network, x_train, t_train, *test, epochs, 100, optimizer, verbose=False, seed=seed
+    )
+    start = time.perf_counter()
+    while trainer.current_iter < trainer.max_iter:
+        optimizer.lr = lr * (1 - trainer.current_iter / trainer.max_iter)
+        trainer.train_step()
+    return network.accuracy(*test), time.perf_counter() - start
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=3)

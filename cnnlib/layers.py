@@ -13,15 +13,25 @@ In reading order: Convolution and Pooling (sections 7.2 to 7.4), Affine, Relu an
 
 import numpy as np
 
+from cnnlib.memory import new_array
 from cnnlib.windows import (
+    add_whole_lines,
     add_windows,
     check_images,
     conv_output_size,
     pad_images,
     sliding_windows,
     whole_number,
-    window_place,
 )
+
+CACHE = 2**19  # bytes that fit into a processor's second-level cache with room to spare
+
+
+def groups(N, bytes_per_image):
+    """Yield slices of a few images each, so few that their numbers fit into the cache."""
+    n = max(1, CACHE // bytes_per_image)
+    for start in range(0, N, n):
+        yield slice(start, min(start + n, N))
 
 
 class Layer:
@@ -147,15 +157,16 @@ class Convolution(Layer):
             If x is not a 4-D batch of floating-point images, if its channels are not the
             filters', or if a filter does not fit.
         """
-        N, C, H, W = check_float_images(x)
-        FN, OH, OW = self.output_shape((C, H, W))
+        N, *image_shape = check_float_images(x)
+        FN, OH, OW = self.output_shape(image_shape)
         _, _, FH, FW = self.W.shape
         windows = sliding_windows(x, FH, FW, self.stride, self.pad)  # (N, C, FH, FW, OH, OW)
-        col = windows.reshape(N, C * FH * FW, OH * OW)  # one window per column: the copy
-        row_W = self.W.reshape(FN, -1).astype(x.dtype, copy=False)  # (FN, C*FH*FW)
-        out = row_W @ col  # (N, FN, OH*OW)
-        out += self.b.reshape(FN, 1).astype(x.dtype, copy=False)
-        return self._keep(train_flg, out.reshape(N, FN, OH, OW), x.shape, col)
+        filters = np.column_stack([self.W.reshape(FN, -1), self.b])  # (FN, C*FH*FW + 1)
+        filters = filters.astype(x.dtype, copy=False)
+        out = new_array((N, FN, OH * OW), x.dtype)
+        for some, col in self._columns(windows):  # (n, C*FH*FW + 1, OH*OW)
+            np.matmul(filters, col, out=out[some])  # (n, FN, OH*OW)
+        return self._keep(train_flg, out.reshape(N, FN, OH, OW), x.shape, windows)
 
     def backward(self, dout, need_dx=True):
         """Send the gradient to the filters, the bias and the images.
@@ -172,17 +183,58 @@ class Convolution(Layer):
         ndarray, shape (N, C, H, W), or None
             Gradient of the loss by x.
         """
-        x_shape, col = self._recall(dout)
-        N, FN, OH, OW = dout.shape
-        _, C, FH, FW = self.W.shape
+        x_shape, windows = self._recall(dout)
+        N, C, FH, FW, OH, OW = windows.shape
+        FN, K = len(self.W), C * FH * FW
         dout = dout.reshape(N, FN, OH * OW)
-        self.db = dout.sum(axis=(0, 2))  # b went to every place: all its gradients add up
-        self.dW = (dout @ col.transpose(0, 2, 1)).sum(axis=0).reshape(self.W.shape)
-        if not need_dx:
-            return None
-        dcol = self.W.reshape(FN, -1).T.astype(dout.dtype, copy=False) @ dout
-        dwindows = dcol.reshape(N, C, FH, FW, OH, OW)
-        return add_windows(dwindows, x_shape, self.stride, self.pad)  # (N, C, H, W)
+        dfilters = np.zeros((FN, K + 1), dout.dtype)
+        dx = new_array(x_shape, dout.dtype) if need_dx else None
+        for some, col in self._columns(windows):
+            if OH * OW < FN:  # one product over all places of these images
+                dfilters += np.tensordot(dout[some], col, axes=([0, 2], [0, 2]))
+            else:  # one for each image, added up
+                dfilters += (dout[some] @ col.transpose(0, 2, 1)).sum(axis=0)
+            if need_dx:
+                dx[some] = self._send_back(dout[some], dx[some].shape)
+        self.dW = dfilters[:, :K].reshape(self.W.shape)
+        self.db = dfilters[:, K].copy()  # the bias went to every place: all its gradients add up
+        return dx
+
+    def _send_back(self, dout, x_shape):
+        """Send gradients (n, FN, OH*OW) through the filters into the windows, and add those up."""
+        FN, C, FH, FW = self.W.shape
+        n, _, _, W = x_shape
+        _, OH, OW = self.output_shape(x_shape[1:])
+        W_T = self.W.reshape(FN, -1).T.astype(dout.dtype, copy=False)  # (C*FH*FW, FN)
+        if self.stride > 1:
+            dcol = np.matmul(W_T, dout, out=new_array((n, len(W_T), OH * OW), dout.dtype))
+            dwindows = dcol.reshape(n, C, FH, FW, OH, OW)
+            return add_windows(dwindows, x_shape, self.stride, self.pad)
+        # With zeros after them the lines of dout become as long as those of the padded images.
+        line = W + 2 * self.pad
+        lines = np.zeros((n, FN, OH, line), dout.dtype)
+        lines[:, :, :, :OW] = dout.reshape(n, FN, OH, OW)
+        dcol = new_array((n, len(W_T), OH * line), dout.dtype)
+        np.matmul(W_T, lines.reshape(n, FN, OH * line), out=dcol)
+        return add_whole_lines(dcol.reshape(n, C, FH, FW, OH, line), x_shape, self.pad)
+
+    def _columns(self, windows):
+        """Lay out the windows of a few images at a time, one window per column.
+
+        Their matrix is small enough for the processor's cache, and the next few images are laid
+        out over it. Under each window stands a 1: the product multiplies it with the bias.
+        """
+        N, C, FH, FW, OH, OW = windows.shape
+        K, P = C * FH * FW, OH * OW
+        col = None
+        for some in groups(N, (K + 1) * P * windows.itemsize):
+            n = some.stop - some.start
+            if col is None:
+                col = new_array((n, K + 1, P), windows.dtype)
+                col[:, K] = 1
+            col = col[:n]
+            col[:, :K].reshape(n, C, FH, FW, OH, OW)[...] = windows[some]
+            yield some, col
 
 
 class Pooling(Layer):
@@ -254,19 +306,18 @@ class Pooling(Layer):
         ValueError
             If x is not a 4-D batch of floating-point images, or if a window does not fit.
         """
-        check_float_images(x)
-        _, OH, OW = self.output_shape(x.shape[1:])
+        N, *image_shape = check_float_images(x)
+        C, OH, OW = self.output_shape(image_shape)
         padded = pad_images(x, self.pad, -np.inf if self.mode == "max" else 0)
-        places = self._places(padded, OH, OW)
-        out = next(places).copy()  # (N, C, OH, OW): the first element of every window at once,
-        for place in places:  # then the second of every window, and so on
-            if self.mode == "max":
-                np.maximum(out, place, out=out)
-            else:
-                out += place
+        out = new_array((N, C, OH, OW), x.dtype)
+        kept = []
+        for some in groups(N, padded[0].nbytes):
+            rows, winners = self._pool(padded[some], self.pool_w, axis=3)  # (n, C, H + 2P, OW)
+            out[some], row_winners = self._pool(rows, self.pool_h, axis=2)  # (n, C, OH, OW)
+            kept.append((some, rows.shape, winners, row_winners))
         if self.mode == "average":
             out /= self.pool_h * self.pool_w
-        return self._keep(train_flg, out, padded, out)
+        return self._keep(train_flg, out, padded.shape, kept)
 
     def backward(self, dout):
         """Send each gradient to where the maximum came from, or an equal share to every place.
@@ -282,33 +333,64 @@ class Pooling(Layer):
             Gradient of the loss by x. Where several places tie for a maximum, the first one, read
             line by line, receives all of it.
         """
-        padded, out = self._recall(dout)
-        _, _, OH, OW = dout.shape
-        dpadded = np.zeros(padded.shape, dtype=dout.dtype)
+        padded_shape, kept = self._recall(dout)
         if self.mode == "average":
-            share = dout / (self.pool_h * self.pool_w)
-            for dplace in self._places(dpadded, OH, OW):
-                dplace += share
-        else:
-            waiting = np.ones(out.shape, dtype=bool)  # maxima whose place has not been met yet
-            overlap = self.stride < max(self.pool_h, self.pool_w)
-            for place, dplace in zip(
-                self._places(padded, OH, OW), self._places(dpadded, OH, OW), strict=True
-            ):
-                found = (place == out) & waiting
-                waiting ^= found
-                if overlap:  # other windows may have sent something here already
-                    dplace += dout * found
-                else:
-                    np.multiply(dout, found, out=dplace)
-        _, _, H, W = padded.shape
+            dout = dout / (self.pool_h * self.pool_w)
+        dpadded = new_array(padded_shape, dout.dtype)
+        for some, rows_shape, winners, row_winners in kept:
+            drows = self._send_back(dout[some], rows_shape, row_winners, self.pool_h, axis=2)
+            shape = dpadded[some].shape
+            dpadded[some] = self._send_back(drows, shape, winners, self.pool_w, axis=3)
+        _, _, H, W = padded_shape
         return dpadded[:, :, self.pad : H - self.pad, self.pad : W - self.pad]
 
-    def _places(self, padded, OH, OW):
-        """Yield, for each place inside the window, that element of every window: a view."""
-        for i in range(self.pool_h):
-            for j in range(self.pool_w):
-                yield window_place(padded, i, j, OH, OW, self.stride)
+    def _pool(self, x, size, axis):
+        """Take maximum or sum of `size` neighbours along one axis of x, in steps of the stride.
+
+        The second result is for the way back: for each place but the first, whether it beat all
+        places before it. Of equal numbers the first one wins.
+        """
+        out, *others = self._places(x, size, axis)
+        winners = []
+        for place in others:
+            if self.mode == "max":
+                winners.append(place > out)
+                out = np.maximum(out, place)
+            else:
+                out = out + place
+        return out, winners
+
+    def _send_back(self, dout, shape, winners, size, axis):
+        """Send the gradients of `_pool` back: to the winners, or to all places alike."""
+        dx = np.zeros(shape, dout.dtype)
+
+        def give(dplace, part):
+            if self.stride < size:  # windows overlap: what they send adds up
+                dplace += part
+            else:
+                dplace[...] = part
+
+        first, *others = self._places(dx, size, axis)
+        if self.mode == "average":
+            for dplace in others:
+                give(dplace, dout)
+        else:
+            for dplace, won in zip(others[::-1], winners[::-1], strict=True):
+                part = dout * won
+                give(dplace, part)
+                dout = dout - part  # what is left goes to one of the places before
+        give(first, dout)
+        return dx
+
+    def _places(self, x, size, axis):
+        """List, for each of the `size` places in a window along one axis, that place of all."""
+        n = conv_output_size(x.shape[axis], size, self.stride)
+        at = [slice(None)] * 4
+        places = []
+        for i in range(size):
+            at[axis] = slice(i, i + self.stride * n, self.stride)
+            places.append(x[tuple(at)])
+        return places
 
 
 class Affine(Layer):
@@ -419,12 +501,13 @@ class Relu(Layer):
 
     def forward(self, x, train_flg=True):
         """Compute max(x, 0), element by element, for x of any shape."""
-        return self._keep(train_flg, np.maximum(x, 0), x > 0)
+        out = np.maximum(x, 0, out=new_array(x.shape, x.dtype))
+        return self._keep(train_flg, out, np.greater(x, 0, out=new_array(x.shape, bool)))
 
     def backward(self, dout):
         """Return `dout` where x was positive, and 0 elsewhere."""
         (positive,) = self._recall(dout)
-        return dout * positive
+        return np.multiply(dout, positive, out=new_array(dout.shape, dout.dtype))
 
 
 class Sigmoid(Layer):
@@ -439,8 +522,10 @@ class Sigmoid(Layer):
     def forward(self, x, train_flg=True):
         """Compute the sigmoid, element by element, for x of any shape."""
         check_float(x)
-        e = np.exp(-np.abs(x))  # at most 1: cannot overflow
-        out = np.where(x >= 0, 1, e) / (1 + e)
+        with np.errstate(over="ignore"):  # exp(-x) = infinity is no harm: 1 / infinity = 0
+            out = np.exp(-x)
+        out += 1
+        np.reciprocal(out, out=out)
         return self._keep(train_flg, out, out)
 
     def backward(self, dout):

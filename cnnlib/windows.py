@@ -246,6 +246,40 @@ def add_windows(windows, input_shape, stride=1, pad=0):
     return x[:, :, pad : pad + H, pad : pad + W]
 
 
+def add_whole_lines(windows, input_shape, pad=0):
+    """Do what `add_windows` does for stride 1, several times as fast, in whole images.
+
+    The windows of one line come in lines as long as those of the padded images, W + 2*P, with zeros
+    behind the last window. Then place (i, j) of all windows of an image is one run of memory, and
+    goes to one run of memory: instead of OH short lines, a single long one is added. The zeros fall
+    onto the beginning of the next line and change nothing.
+
+    Parameters
+    ----------
+    windows : ndarray, shape (N, C, FH, FW, OH, W + 2*P)
+        One number for each place in each window, and zeros.
+    input_shape : tuple of int
+        Shape (N, C, H, W) of the images the windows belong to.
+    pad : int
+        As the windows were read.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W)
+        Sums, in the dtype of `windows`; what falls into the padding is dropped.
+    """
+    N, C, H, W = input_shape
+    _, _, FH, FW, OH, line = windows.shape
+    runs = windows.reshape(N, C, FH, FW, OH * line)
+    x = np.zeros((N, C, (H + 2 * pad) * line + FW - 1), dtype=windows.dtype)
+    for i in range(FH):
+        for j in range(FW):
+            start = i * line + j
+            x[:, :, start : start + OH * line] += runs[:, :, i, j]
+    x = x[:, :, : (H + 2 * pad) * line].reshape(N, C, H + 2 * pad, line)
+    return x[:, :, pad : pad + H, pad : pad + W]
+
+
 def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
     """Lay out every window of every image as one row of a matrix.
 
@@ -284,10 +318,17 @@ def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
     >>> im2col(np.zeros((10, 3, 7, 7)), 5, 5).shape
     (90, 75)
     """
-    windows = sliding_windows(input_data, filter_h, filter_w, stride, pad)
-    N, C, FH, FW, OH, OW = windows.shape
-    col = windows.transpose(0, 4, 5, 1, 2, 3).copy()  # (N, OH, OW, C, FH, FW)
-    return col.reshape(N * OH * OW, C * FH * FW)
+    _, _, H, W = check_images(input_data)
+    conv_output_size(H, filter_h, stride, pad)  # errors speak of the images, not of the padded ones
+    conv_output_size(W, filter_w, stride, pad)
+    x = pad_images(input_data, operator.index(pad))
+    numbers = np.arange(x[0].size).reshape(1, *x.shape[1:])  # of the elements of an image
+    windows = sliding_windows(numbers, filter_h, filter_w, stride)  # (1, C, FH, FW, OH, OW)
+    _, C, FH, FW, OH, OW = windows.shape
+    table = windows.transpose(0, 4, 5, 1, 2, 3).reshape(OH * OW, C * FH * FW)
+    # "clip" spares take a check of every number in the table; all of them are right.
+    col = x.reshape(len(x), -1).take(table, axis=1, mode="clip")  # (N, OH*OW, C*FH*FW)
+    return col.reshape(-1, C * FH * FW)
 
 
 def col2im(col, input_shape, filter_h, filter_w, stride=1, pad=0):

@@ -13,6 +13,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cnnlib"
 CORE = {
+    "memory",
     "windows",
     "naive",
     "layers",

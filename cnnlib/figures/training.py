@@ -41,7 +41,7 @@ def network(layers, message="Shapes on the arrows, learnt numbers in the boxes")
         wide = max(style.text_width(name, 13, "bold"), style.text_width(text, 11))
         boxes.append(max(64, round(wide) + 18))
         arrows.append(max(46, round(style.text_width(shape, 12)) + 14))
-    roles = [_layer_role(name, k, count) for k, (name, _, count) in enumerate(layers)]
+    roles = [layer_role(name, k, count) for k, (name, _, count) in enumerate(layers)]
     ends = _line_ends(np.add(boxes, arrows), roles)
 
     left, middle, right = canvas.left, canvas.top + 14 + height / 2, canvas.left
@@ -70,7 +70,7 @@ def network(layers, message="Shapes on the arrows, learnt numbers in the boxes")
             turn, target = middle + line / 2, middle + line - height / 2 - 3
             path = [path[0], (corner, middle), (corner, turn), (first, turn), (first, target)]
             left, middle = canvas.left, middle + line
-        _draw_arrow(ax, path)
+        draw_arrow(ax, path)
     bottom = middle + height / 2 + 30
     total = sum(count or 0 for _, _, count in layers)
     text = f"{total:,} parameters in all; shapes without the batch"
@@ -397,7 +397,7 @@ def _planes(values):
     return values
 
 
-def _layer_role(name, place, count):
+def layer_role(name, place, count):
     """Colour a layer by what it does: pooling, learnt numbers, input, or fixed arithmetic."""
     name = name.lower()
     if "pool" in name or "subsampl" in name:
@@ -422,7 +422,7 @@ def _line_ends(widths, roles):
     return ends
 
 
-def _draw_arrow(ax, path):
+def draw_arrow(ax, path):
     """Draw a line through points, with a head at its end."""
     ax.plot(*np.transpose(path[:-1]), color=style.MUTED, lw=1.1, solid_joinstyle="miter")
     ax.annotate(

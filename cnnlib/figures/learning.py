@@ -1,0 +1,127 @@
+"""Pictures of small experiments: accuracies side by side, a filter that is being learnt.
+
+Book sections 7.2.1 and 7.2.2.
+"""
+
+import numpy as np
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullLocator
+
+from cnnlib.figures import style
+from cnnlib.figures.grids import Grid, draw_row, fit
+
+
+def accuracies(results, message="Test accuracy"):
+    """Show accuracies as bars side by side, in groups.
+
+    Parameters
+    ----------
+    results : dict of dict of float
+        By group, such as a network, and within it by case: accuracies from 0 to 1. All groups
+        have the same cases, at most four.
+    message : str
+        Title.
+
+    Returns
+    -------
+    Card
+    """
+    cases = list(next(iter(results.values()), ()))
+    if not cases or any(list(bars) != cases for bars in results.values()):
+        raise ValueError(f"every group needs the same cases, at least one; got {results!r}")
+    values = [value for bars in results.values() for value in bars.values()]
+    if not all(0 <= value <= 1 for value in values):
+        raise ValueError(f"accuracies lie between 0 and 1, got {values}")
+    if len(cases) > len(BARS):
+        raise ValueError(f"at most {len(BARS)} cases can be told apart, got {len(cases)}")
+    canvas = style.Canvas(message)
+    ax, full, tall = canvas.ax, 420, 24
+    names = [*results, *cases]
+    zero = canvas.left + max(style.text_width(name, 13, "bold") for name in names) + 24
+    y = canvas.top + 8
+    for group, bars in results.items():
+        style.write(ax, canvas.left, y + 10, group, 13, weight="bold")
+        y += 24
+        for case, role in zip(cases, BARS, strict=False):
+            wide, middle = full * bars[case], y + tall / 2
+            style.write(ax, zero - 10, middle, case, 12, style.MUTED, align="right")
+            ax.add_patch(
+                Rectangle((zero, y), wide, tall, fc=style.tint(role, 0.6), ec=style.ROLES[role])
+            )
+            text = f"{100 * bars[case]:.0f} %"
+            style.write(ax, zero + wide + 8, middle, text, 13, weight="bold")
+            y += tall + 5
+        y += 12
+    ax.plot([zero, zero], [canvas.top + 8, y - 12], color=style.LINE, lw=1)
+    listed = "; ".join(
+        f"{group}: {', '.join(f'{case} {100 * v:.0f} %' for case, v in bars.items())}"
+        for group, bars in results.items()
+    )
+    return canvas.finish(zero + full + 60, y - 16, f"{message}. {listed}.")
+
+
+BARS = ("input", "window", "output", "filter")
+
+
+def filter_learning(target, filters, losses, step):
+    """Show how far a filter has been learnt after some steps, and the loss up to there.
+
+    Parameters
+    ----------
+    target : array_like, shape (FH, FW)
+        The filter to be found.
+    filters : array_like, shape (steps, FH, FW)
+        The learnt filter before each step.
+    losses : array_like, shape (steps,)
+        Loss before each step, above 0.
+    step : int
+        Which of them to show.
+
+    Returns
+    -------
+    Card
+    """
+    target, filters = np.asarray(target, float), np.asarray(filters, float)
+    losses = np.asarray(losses, float)
+    if filters.shape != (len(losses), *target.shape):
+        raise ValueError(
+            f"expected {len(losses)} filters of shape {target.shape}, got shape {filters.shape}"
+        )
+    if losses.min(initial=1) <= 0:
+        raise ValueError(f"losses must be positive for their scale, got {losses.min()}")
+    if not 0 <= step < len(losses):
+        raise ValueError(f"step {step}: there are the steps 0 to {len(losses) - 1}")
+    off = np.abs(filters[step] - target).max()
+    canvas = style.Canvas(
+        f"After {step} step{'s' * (step != 1)} the filter is off by {off:.2f} at most"
+    )
+    found = Grid(filters[step], "learnt filter", "filter", "(FH, FW)")
+    found.decimals = 2
+    grids = [Grid(target, "filter to be found", "filter", "(FH, FW)"), found]
+    cell = max(fit(grids, 420, 200, signs=1), 44)
+    boxes = draw_row(
+        canvas.ax, [grids[0], "≈" if off < 0.05 else "≠", grids[1]], canvas.left, canvas.top, cell
+    )
+    left, top = boxes[2].right + 110, canvas.top + 30
+    bottom = max(boxes[0].bottom, top + 170)
+    figure = canvas.finish(
+        style.MAX_WIDTH - style.MARGIN,
+        bottom + 34,
+        f"A filter of {target.shape[0]} x {target.shape[1]} after {step} steps of gradient "
+        f"descent, beside the one to be found, and the falling loss.",
+    )
+    style.write(canvas.ax, left, canvas.top + 8, "mean squared error", 13, weight="bold")
+    axs = style.axes(figure, left, top, style.MAX_WIDTH - left - 40, 170, "step", "")
+    axs.set_yscale("log")
+    low = np.floor(np.log10(losses.min()))
+    high = max(np.ceil(np.log10(losses.max())), low + 1)
+    ticks = 10.0 ** np.arange(low, high + 1, 1 + (high - low) // 7)
+    axs.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axs.yaxis.set_minor_locator(NullLocator())
+    axs.set_ylim(10.0**low, 10.0**high)
+    axs.plot(losses, color=style.tint("window", 0.35), lw=1.5)
+    axs.plot(losses[: step + 1], color=style.ROLES["window"], lw=2)
+    axs.plot([step], losses[step : step + 1], "o", color=style.ROLES["window"], clip_on=False)
+    axs.set_xlim(0, max(1, len(losses) - 1))
+    axs.grid(axis="y", color="#e7eaee", lw=0.8)
+    return figure

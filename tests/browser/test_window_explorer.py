@@ -1,0 +1,315 @@
+"""The Window Explorer in a real JupyterLab: keyboard, mouse, editing, times.
+
+The notebook is written here, one explorer in each mode and one with a 28 x 28 image; what the page
+shows is compared with an explorer of the test's own, given the same settings.
+"""
+
+import re
+import statistics
+
+import nbformat
+import numpy as np
+import pytest
+
+from cnnlib import conv_output_size
+from cnnlib.widgets import WindowExplorer
+from cnnlib.widgets.window_explorer import SLIDERS
+from cnnlib.widgets.window_picture import MODES
+
+from .lab import running_lab, what_is_missing
+from .test_lab import press
+
+CELLS = {
+    **{mode: f"WindowExplorer(mode={mode!r})" for mode in MODES},
+    "channels": "WindowExplorer(np.arange(50).reshape(2, 5, 5) % 4, b=1, pad=1)",
+    "image": "WindowExplorer(load_digits28()[0][0][3, 0], [[-1, 0, 1]] * 3, pad=1)",
+    "image im2col": "WindowExplorer(load_digits28()[0][0][3, 0], np.ones((5, 5)), mode='im2col')",
+}
+SETUP = """import numpy as np
+from cnnlib import load_digits28
+from cnnlib.widgets import WindowExplorer"""
+# What a grid says: its numbers as they are written, line by line.
+TEXTS = """svg => [...svg.querySelectorAll(".numbers text:not(.ring)")].map(t => t.textContent)"""
+# Bounding boxes of what is lit in a grid, in cells: [row, column, height, width].
+LIT = """(svg, kind) => {
+  const [first] = svg.getElementsByClassName("edge");
+  const columns = Number(svg.getAttribute("aria-colcount"));
+  const w = first.width.baseVal.value / columns;
+  const h = first.height.baseVal.value / Number(svg.getAttribute("aria-rowcount"));
+  const pad = [first.y.baseVal.value / h, first.x.baseVal.value / w];
+  const path = svg.querySelector(`.marks .${kind}`);
+  return (path?.getAttribute("d").match(/M[^z]*z/g) ?? []).map(d => {
+    const [x, y, wide, high] = d.match(/-?[\\d.]+/g).map(Number);
+    return [y / h - pad[0], x / w - pad[1], high / h, wide / w].map(Math.round);
+  });
+}"""
+# Hovers over points of a grid within the page, and measures each until the frame is ready.
+HOVER = """svg => {
+  const box = svg.getBoundingClientRect(), times = [];
+  for (let k = 0; k < 60; k++) {
+    const [x, y] = [(k * 37 % 100) / 100, (k * 61 % 100) / 100];
+    const start = performance.now();
+    svg.dispatchEvent(new PointerEvent("pointermove", {bubbles: true,
+      clientX: box.left + x * box.width, clientY: box.top + y * box.height}));
+    document.body.getBoundingClientRect();  // layout is part of it
+    times.push(performance.now() - start);
+  }
+  return times;
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    reason = what_is_missing()
+    if reason:
+        pytest.skip(reason)
+    notebook = nbformat.v4.new_notebook()
+    for source in (SETUP, *CELLS.values()):
+        notebook.cells.append(nbformat.v4.new_code_cell(source))
+    path = tmp_path_factory.mktemp("explorers") / "explorers.ipynb"
+    nbformat.write(notebook, path)
+    with running_lab([path]) as lab:
+        page = lab.open_and_run(path.name)
+        page.set_default_timeout(10_000)
+        page.console_errors = lab.console_errors
+        yield page
+
+
+def area(page, name):
+    return page.locator(".jp-Notebook .jp-CodeCell").nth(1 + list(CELLS).index(name))
+
+
+def grid(page, name, key):
+    return area(page, name).locator(f'svg[data-key="{key}"]')
+
+
+def twin(name):
+    names = {"np": np, "WindowExplorer": WindowExplorer}
+    exec(SETUP, names)
+    return eval(CELLS[name], names)
+
+
+def assert_shows(page, name, explorer):
+    """Compare shapes and numbers on the page with those of an explorer."""
+    OH, OW = (
+        conv_output_size(
+            getattr(explorer, size),
+            getattr(explorer, f"filter_{size}"),
+            explorer.stride,
+            explorer.pad,
+        )
+        for size in ("height", "width")
+    )
+    assert re.search(rf"{OH}, {OW}\)", area(page, name).locator(".summary").inner_text())
+    for key, sent in explorer._view.picture["grids"].items():
+        shown = grid(page, name, key)
+        assert int(shown.get_attribute("aria-rowcount")) == sent["rows"]
+        assert int(shown.get_attribute("aria-colcount")) == sent["columns"]
+        texts = shown.evaluate(TEXTS)
+        if texts and not re.match(r"s\d", key):  # else the cells are too small for numbers
+            assert texts == sent["text"], f"{name}, {key}"
+    if explorer.mode == "convolution" and explorer.output.size < 50:
+        texts = grid(page, name, "out").evaluate(TEXTS)
+        assert [float(t.replace("−", "-")) for t in texts] == explorer.output.ravel().tolist()
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_each_slider_by_keyboard(page, name):
+    explorer, times, wrong = twin(name), [], []
+    assert_shows(page, name, explorer)
+    cell = area(page, name)
+    for setting in SLIDERS:
+        label = re.sub("^filter", "(filter|window)", setting.replace("_", " "))
+        handle = cell.get_by_role("slider", name=re.compile(f"^{label}$"))
+        end = float(handle.get_attribute("aria-valuemax")) == getattr(explorer, setting)
+        keys = ("ArrowLeft", "ArrowRight") if end else ("ArrowRight", "ArrowLeft")
+        for key, by in zip(keys, (1, -1), strict=True):
+            ms, heights = press(handle, key)
+            times.append(ms)
+            if max(heights) - min(heights) > 1:
+                wrong.append(f"{setting}, {key}: the height jumps, {heights}")
+            value = getattr(explorer, setting) + (-by if end else by)
+            explorer.set(**{setting: value})
+            assert_shows(page, name, explorer)
+    median = statistics.median(times)
+    print(f"\n{name}: median {median:.0f} ms from key press to changed picture")
+    assert median < 60
+    assert not wrong + page.console_errors
+
+
+def test_an_impossible_slider_says_so_and_keeps_the_picture(page):
+    explorer = twin("convolution")
+    cell = area(page, "convolution")
+    handle = cell.get_by_role("slider", name="filter height")
+    handle.focus()
+    handle.press("End")
+    message = cell.locator(".message")
+    message.filter(has_text="does not fit into the padded input").wait_for()
+    assert_shows(page, "convolution", explorer)
+    for _ in range(2):
+        handle.press("ArrowLeft")
+    message.wait_for(state="hidden")
+    cell.locator(".summary", has_text="(2, 2)").wait_for()
+    assert_shows(page, "convolution", explorer)
+
+
+def hover(page, name, key, row, column):
+    cell = grid(page, name, key).locator(f'[data-at="{row},{column}"]')
+    cell.scroll_into_view_if_needed()
+    box = cell.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def lit(page, name, key, kind="window"):
+    return sorted(grid(page, name, key).evaluate(LIT, kind))
+
+
+def said(page, name):
+    return area(page, name).locator(".sum").inner_text()
+
+
+def test_hover_on_an_output_lights_its_window_and_writes_the_sum(page):
+    hover(page, "convolution", "out", 0, 1)
+    assert lit(page, "convolution", "x0") == [[0, 1, 3, 3]]
+    assert lit(page, "convolution", "out", "cell") == [[0, 1, 1, 1]]
+    assert said(page, "convolution") == (
+        "out[0, 1] = 2·2 + 3·0 + 0·1 + 1·0 + 2·1 + 3·2 + 0·1 + 1·0 + 2·2 = 16"
+    )
+    hover(page, "channels", "out", 1, 2)
+    explorer = twin("channels")
+    for c in (0, 1):
+        assert lit(page, "channels", f"x{c}") == [[0, 1, 3, 3]]
+    total = int(explorer.output[1, 2])
+    sums = [int(explorer._view.picture["sums"][c][1 * 5 + 2]) for c in (0, 1)]
+    assert f"out[1, 2] = {sums[0]} + {sums[1]} + 1 (bias) = {total}" in said(page, "channels")
+    assert [grid(page, "channels", f"s{c}").evaluate(TEXTS) for c in (0, 1)] == [
+        [str(s)] for s in sums
+    ]
+
+
+def test_hover_on_an_input_lights_every_output_it_feeds(page):
+    hover(page, "convolution", "x0", 1, 1)
+    assert lit(page, "convolution", "out") == [[p, q, 1, 1] for p in (0, 1) for q in (0, 1)]
+    assert said(page, "convolution").startswith(
+        "x[1, 1] = 1 goes into 4 outputs: ·1 → [0, 0], ·0 →"
+    )
+    hover(page, "convolution", "x0", 0, 3)
+    assert lit(page, "convolution", "out") == [[0, 1, 1, 1]]
+
+
+def test_hover_in_pooling(page):
+    hover(page, "max pooling", "out0", 1, 0)
+    assert lit(page, "max pooling", "x0") == [[1, 0, 3, 3]]
+    assert lit(page, "max pooling", "x0", "cell") == [[2, 0, 1, 1]]  # the first of the threes
+    assert said(page, "max pooling") == "out[1, 0] = max(0, 1, 2, 3, 0, 1, 2, 3, 0) = 3"
+    hover(page, "average pooling", "out0", 0, 0)
+    assert said(page, "average pooling") == (
+        "out[0, 0] = (1 + 2 + 3 + 0 + 1 + 2 + 3 + 0 + 1) / 9 = 1.44"
+    )
+
+
+def test_hover_in_im2col(page):
+    hover(page, "im2col", "col", 1, 5)
+    assert lit(page, "im2col", "col") == [[1, 0, 1, 9]]
+    assert lit(page, "im2col", "x0") == [[0, 1, 3, 3]]
+    assert lit(page, "im2col", "x0", "cell") == [[1, 3, 1, 1]]  # element 5: row 1, column 2
+    hover(page, "im2col", "x0", 1, 1)
+    assert lit(page, "im2col", "col", "cell") == [
+        [0, 4, 1, 1],
+        [1, 3, 1, 1],
+        [2, 1, 1, 1],
+        [3, 0, 1, 1],
+    ]
+    assert said(page, "im2col") == "x[1, 1] = 1 stands 4 times in col: in rows 0, 1, 2, 3"
+    assert grid(page, "im2col", "reads").evaluate(TEXTS)[5] == "4"
+
+
+def test_hover_in_backward(page):
+    explorer = twin("backward")
+    hover(page, "backward", "dout", 1, 1)
+    assert lit(page, "backward", "dx0") == [[1, 1, 3, 3]]
+    assert lit(page, "backward", "dcol") == [[3, 0, 1, 9]]
+    hover(page, "backward", "dx0", 1, 1)
+    assert len(lit(page, "backward", "dout")) == 4 == len(lit(page, "backward", "dcol", "cell"))
+    assert said(page, "backward") == (
+        f"dx[1, 1] = 1·1 + 2·0 + 3·0 + 4·2 = {explorer.dx[1, 1]:.0f} (4 windows add up)"
+    )
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_hover_takes_less_than_a_frame(page, name):
+    times = [
+        ms
+        for svg in area(page, name).locator(".grids svg[data-key]").all()
+        for ms in svg.evaluate(HOVER)
+    ]
+    print(f"\n{name}: hover, median {statistics.median(times):.1f} ms")
+    assert statistics.median(times) < 16
+    assert not page.console_errors
+
+
+def test_keyboard_alone_moves_edits_and_plays(page):
+    name, explorer = "convolution", twin("convolution")
+    page.mouse.move(5, 5)
+    out = grid(page, name, "out")
+    out.locator('[tabindex="0"]').focus()
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == (
+        "output row 0 column 0: 15"
+    )
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == (
+        "output row 1 column 1: 15"
+    )
+    assert lit(page, name, "x0") == [[1, 1, 3, 3]]
+    assert "window 4 of 4" in area(page, name).inner_text()
+    grid(page, name, "x0").locator('[tabindex="0"]').focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    changed = explorer.input
+    changed[0, 3] = 7
+    explorer.input = changed
+    out.locator('[aria-label="output row 0 column 1: 23"]').wait_for()
+    assert_shows(page, name, explorer)
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == (
+        "input row 0 column 3: 7"
+    )
+    page.keyboard.type("x")  # no number: nothing happens
+    page.keyboard.press("F2")
+    page.keyboard.type("nothing")
+    page.keyboard.press("Escape")
+    assert_shows(page, name, explorer)
+    page.keyboard.press("0")  # a digit begins to edit, too
+    page.keyboard.press("Enter")
+    out.locator('[aria-label="output row 0 column 1: 16"]').wait_for()
+    play = area(page, name).locator(".play")
+    play.press("Enter")
+    area(page, name).locator(".where", has_text="window 2 of 4").wait_for()
+    assert "Pause" in play.inner_text()
+    play.press("Enter")
+    before = said(page, name)
+    area(page, name).locator(".next").press("Enter")
+    assert said(page, name) != before
+    area(page, name).locator(".back").press("Enter")
+    assert said(page, name) == before
+    assert not page.console_errors
+
+
+def test_an_offer_is_taken(page):
+    name, cell = "im2col", area(page, "im2col")
+    handle = cell.get_by_role("slider", name=re.compile("^height$"))
+    handle.focus()
+    handle.press("ArrowRight")
+    handle = cell.get_by_role("slider", name="stride")
+    handle.focus()
+    handle.press("ArrowRight")
+    handle.press("ArrowRight")
+    cell.locator(".note button", has_text=re.compile(r"^height 6$")).press("Enter")
+    explorer = twin(name)
+    explorer.set(height=6, stride=3)
+    grid(page, name, "x0").locator('[data-at="5,0"]').wait_for()
+    assert_shows(page, name, explorer)
+    assert cell.locator(".note").count() == 1  # the columns still do not divide
+    assert not page.console_errors

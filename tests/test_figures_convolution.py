@@ -1,0 +1,217 @@
+"""Pictures of section 7.2: operations as a whole, tables of sizes, blocks, photographs."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from cnnlib import naive
+from cnnlib.figures import blocks, convolution, learning, responses, sizes, style
+from cnnlib.windows import conv_output_size
+
+RNG = np.random.default_rng(0)
+X4 = np.array([[1, 2, 3, 0], [0, 1, 2, 3], [3, 0, 1, 2], [2, 3, 0, 1]])
+W3 = np.array([[2, 0, 1], [0, 1, 2], [1, 0, 2]])
+EDGE = np.array([[-1, 0, 1]] * 3)
+STEPS = 10.0 ** -np.arange(31)
+
+
+def ints(*shape, low=-2, high=10):
+    return RNG.integers(low, high, shape)
+
+
+def texts(figure):
+    """Return all texts that are drawn, the labels of axes included."""
+    found = []
+    for ax in figure.axes:
+        found += ax.texts
+        if ax.axison:
+            found += [*ax.get_xticklabels(), *ax.get_yticklabels()]
+            found += [ax.xaxis.label, ax.yaxis.label]
+    return [t for t in found if t.get_text() and t.get_visible()]
+
+
+def numbers(figure, name):
+    """Read all numbers of the grids of one name, in the order in which they were drawn."""
+    pattern = re.escape(name) + r"\[\d+(,\d+)?\]"
+    drawn = [t for t in texts(figure) if re.fullmatch(pattern, t.get_gid() or "")]
+    return [float(t.get_text().replace("−", "-")) for t in drawn]
+
+
+def check(figure):
+    """Assert that a figure has its size and its sentence, and that no text is cut or covered."""
+    width, height = style.size(figure)
+    assert 100 <= width <= style.MAX_WIDTH
+    assert 60 <= height <= 700
+    assert figure.alt.endswith(".")
+    assert "np." not in figure.alt
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    found = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts(figure)]
+    assert all(t.get_fontsize() >= style.points(11) - 1e-9 for t in texts(figure))
+    for text, box in found:
+        assert box.x0 >= 2 and box.x1 <= width - 2, text
+        assert box.y0 >= 2 and box.y1 <= height - 2, text
+    for (one, a), (two, b) in itertools.combinations(found, 2):
+        apart = min(a.x1, b.x1) - max(a.x0, b.x0) < 1 or min(a.y1, b.y1) - max(a.y0, b.y0) < 2
+        assert apart, f"{one!r} covers {two!r}"
+
+
+CASES = {
+    "operation": (convolution.operation, (X4, W3)),
+    "operation with bias": (convolution.operation, (X4, W3, -3)),
+    "operation, padded": (convolution.operation, (X4, W3, 3, 1, 1)),
+    "operation, uncovered": (convolution.operation, (ints(7, 7), W3, 0, 3)),
+    "operation of 1": (convolution.operation, ([[2]], [[3]])),
+    "operation of fractions": (convolution.operation, (X4 / 3, W3 / -7, 0.25)),
+    "operation on 28 x 28": (convolution.operation, (ints(28, 28), ints(5, 5), 1)),
+    "operation of 3 channels": (convolution.operation, (ints(3, 4, 4), ints(3, 3, 3))),
+    "operation of 4 channels": (convolution.operation, (ints(4, 5, 5), ints(4, 3, 3), 2)),
+    "flipping": (convolution.flipping, (X4, W3)),
+    "flipping, flat": (convolution.flipping, (ints(6, 6), ints(1, 4))),
+    "flipping, symmetric": (convolution.flipping, (X4, np.ones((2, 2)))),
+    "dividing": (sizes.dividing, (28,)),
+    "dividing, padded": (sizes.dividing, (4, 3)),
+    "dividing 1": (sizes.dividing, (1,)),
+    "dividing, large": (sizes.dividing, (512, 0, 11, 9)),
+    "block": (blocks.blocks, (64, 64, 64, 1, 1, 1, 1, 0, 1, False)),
+    "blocks without bias": (blocks.blocks, (64, 64, 64, 64, 11, 11, 4, 5, 1, False)),
+    "blocks of a batch": (blocks.blocks, (16, 32, 32, 32, 5, 5, 1, 0, 64)),
+    "photograph": (responses.photograph, (RNG.random((150, 128)), EDGE)),
+    "photograph, blurred": (responses.photograph, (RNG.random((150, 128)), np.full((5, 5), 0.04))),
+    "photograph, small": (responses.photograph, (RNG.random((9, 5)), [[1.5]])),
+    "photograph, black": (responses.photograph, (np.zeros((9, 5)), EDGE)),
+    "mixing": (responses.mixing, (RNG.random((3, 75, 64)), [0.3, 0.6, 0.1])),
+    "mixing, signed": (responses.mixing, (RNG.random((3, 75, 64)), [1, -1, 0])),
+    "mixing nothing": (responses.mixing, (np.zeros((3, 150, 300)), [0, 0, 0])),
+    "accuracies": (learning.accuracies, ({"one": {"a": 0, "b": 1}, "two": {"a": 0.53, "b": 0.1}},)),
+    "accuracy": (learning.accuracies, ({"a long name of a network": {"as it is": 0.991}},)),
+    "learning": (learning.filter_learning, (EDGE, RNG.normal(size=(31, 3, 3)), STEPS, 30)),
+    "learning, first": (learning.filter_learning, ([[1]], [[[0]]], [0.5], 0)),
+    "learning nothing": (learning.filter_learning, ([[1]], [[[1]]], [1], 0)),
+    "learning, large": (learning.filter_learning, (ints(5, 5), ints(31, 5, 5) * -9, STEPS, 1)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_figure_fits_its_card(case):
+    function, arguments = CASES[case]
+    check(function(*arguments))
+
+
+@pytest.mark.parametrize(("stride", "pad", "b"), [(1, 0, 0), (1, 1, 3), (2, 1, -1), (3, 2, 0.5)])
+def test_operation_writes_the_numbers_of_the_plain_loops(stride, pad, b):
+    x, W = ints(4, 5, low=0, high=4), ints(3, 2, low=0, high=4)
+    out = naive.convolve(x[None, None], W[None, None], None, stride, pad)[0, 0]
+    figure = convolution.operation(x, W, b, stride, pad)
+    assert numbers(figure, "input x") == [*x.flat]
+    assert numbers(figure, "filter W") == [*W.flat]
+    assert numbers(figure, "output") == [*(out + b).flat]
+    assert numbers(figure, "sums") == [*(out.flat if b else ())]
+    assert numbers(figure, "bias b") == [b] * (b != 0)
+
+
+def test_operation_on_the_numbers_of_the_source():
+    assert convolution.operation(X4, W3).alt.endswith("[15 16] [6 15].")
+    assert convolution.operation(X4, W3, 3).alt.endswith("[18 19] [9 18].")
+
+
+def test_operation_adds_the_channels():
+    x, W = ints(3, 5, 4), ints(3, 2, 3)
+    out = naive.convolve(x[None], W[None])[0, 0]
+    figure = convolution.operation(x, W)
+    assert numbers(figure, "") == [*x[0].flat, *W[0].flat]  # in front: channel 0
+    assert numbers(figure, "output") == [*out.flat]
+    assert "(3, 5, 4)" in figure.alt
+
+
+def test_flipping_is_the_convolution_of_another_library():
+    signal = pytest.importorskip("scipy.signal")
+    x, W = ints(6, 5), ints(3, 2)
+    both = numbers(convolution.flipping(x, W), "output")
+    assert both[: len(both) // 2] == [*signal.correlate2d(x, W, mode="valid").flat]
+    assert both[len(both) // 2 :] == [*signal.convolve2d(x, W, mode="valid").flat]
+
+
+@pytest.mark.parametrize(("size", "pad"), [*itertools.product(range(1, 33, 3), range(4))])
+def test_dividing_says_what_the_formula_says(size, pad):
+    figure = sizes.dividing(size, pad)
+    cells = [t for t in texts(figure) if t.get_gid() in ("output", "window", "padding")][: 11 * 6]
+    for text, (S, FH) in zip(cells, itertools.product(range(1, 7), range(1, 12)), strict=True):
+        room = size + 2 * pad - FH
+        if room < 0:
+            assert text.get_text() == "–"
+            continue
+        out = conv_output_size(size, FH, S, pad)
+        rest = room % S
+        assert text.get_text() == (f"{out} (+{rest})" if rest else str(out))
+        assert text.get_gid() == ("window" if rest else "output")
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("N", [1, 2, 64])
+@pytest.mark.parametrize("FN", [1, 3, 64])
+@pytest.mark.parametrize("C", [1, 64])
+def test_blocks_carry_the_shapes(C, FN, N, bias):
+    figure = blocks.blocks(C, 16, 12, FN, 5, 3, 1, 1, N, bias)
+    check(figure)
+    written = [t.get_text() for t in texts(figure)]
+    batch = (N,) if N > 1 else ()
+    alone = FN == N == 1 and not bias
+    assert str((*batch, C, 16, 12)) in written
+    assert str((C, 5, 3) if alone else (FN, C, 5, 3)) in written
+    assert (str((FN, 1, 1)) in written) == bias
+    assert written.count(str((*batch, FN, 14, 12))) == 1 + bias
+
+
+def test_a_flat_area_is_multiplied_by_the_sum_of_the_filter():
+    image = np.full((9, 9), 0.5)
+    assert "add up to 0" in responses.photograph(image, EDGE).alt
+    assert "signed" in responses.photograph(image, EDGE).alt
+    assert "brightness" in responses.photograph(image, [[1]]).alt
+    assert "2 times" in responses.photograph(image, [[1, 1]]).axes[0].texts[0].get_text()
+
+
+def test_mixing_writes_its_weights():
+    figure = responses.mixing(RNG.random((3, 9, 8)), [0.3, -0.6, 0.1])
+    assert numbers(figure, "weight") == [0.3, -0.6, 0.1]
+
+
+def test_accuracies_are_written():
+    figure = learning.accuracies({"net": {"as written": 0.826, "shuffled": 0.5}}, "A message")
+    assert {"83 %", "50 %", "net", "shuffled", "A message"} <= {t.get_text() for t in texts(figure)}
+
+
+def test_a_filter_is_found_when_it_is_near():
+    filters = np.stack([EDGE * 0.5, EDGE + 0.01])
+    for step, sign in ((0, "≠"), (1, "≈")):
+        figure = learning.filter_learning(EDGE, filters, [1, 0.1], step)
+        assert sign in {t.get_text() for t in texts(figure)}
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "sentence"),
+    [
+        (convolution.operation, (X4, W3[None]), "both"),
+        (convolution.operation, (ints(3, 4, 4), ints(2, 3, 3)), "3 channels and the filter has 2"),
+        (convolution.operation, (ints(5, 4, 4), ints(5, 3, 3)), "1 to 4 channels, got 5"),
+        (convolution.operation, (ints(2, 4, 4), ints(2, 3, 3), 0, 1, 1), "without padding"),
+        (convolution.operation, (X4, ints(5, 5)), "does not fit"),
+        (convolution.flipping, (X4[0], W3), "2-D"),
+        (responses.photograph, (RNG.random((3, 9, 9)), EDGE), "2-D"),
+        (responses.mixing, (RNG.random((4, 9, 9)), [1, 1, 1]), "must be"),
+        (responses.mixing, (RNG.random((3, 9, 9)), [1, 1]), "one weight"),
+        (learning.accuracies, ({},), "at least one"),
+        (learning.accuracies, ({"one": {"a": 1}, "two": {"b": 1}},), "the same cases"),
+        (learning.accuracies, ({"one": {"a": 1.2}},), "between 0 and 1"),
+        (learning.accuracies, ({"one": dict.fromkeys("abcde", 1)},), "at most 4"),
+        (learning.filter_learning, (EDGE, [EDGE], [1, 1], 0), "expected 2 filters"),
+        (learning.filter_learning, (EDGE, [EDGE], [1], 1), "0 to 0"),
+        (learning.filter_learning, (EDGE, [EDGE], [0.0], 0), "positive"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(function, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        function(*arguments)

@@ -1,0 +1,198 @@
+"""Figures of section 7.3: the numbers drawn are those of the loops, over every setting."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from cnnlib import naive
+from cnnlib.figures import pooling
+
+from .test_figures import check, check_layout, matrix, numbers, texts
+
+TABLE = np.array(
+    [
+        [10, 12, 11, 4, 15, 14],
+        [9, 6, 8, 1, 17, 12],
+        [7, 5, 3, 1, 20, 5],
+        [2, 3, 1, 1, 4, 0],
+        [5, 4, 2, 2, 5, 6],
+        [6, 8, 3, 2, 3, 3],
+    ]
+)
+X4 = np.array([[3, 1, 0, 2], [5, 2, 4, 7], [1, 0, 6, 3], [8, 2, 1, 1]])
+ONE = np.array([[0, 255, 252, 0], [0, 255, 253, 0], [0, 255, 255, 0], [0, 0, 253, 0]])
+ONE_RIGHT = np.pad(ONE, ((0, 0), (1, 0)))[:, :4]
+ONE_DOWN = np.pad(ONE, ((1, 0), (0, 0)))[:4]
+RNG = np.random.default_rng(0)
+PLAIN = {"max": naive.max_pool, "average": naive.average_pool}
+PLAIN_BACKWARD = {"max": naive.max_pool_backward, "average": naive.average_pool_backward}
+SETTINGS = list(itertools.product(("max", "average"), (1, 2, 3, 4), (1, 2, 3, 4), (0, 1)))
+
+
+def batch(x):
+    return np.asarray(x, float)[np.newaxis, np.newaxis]
+
+
+def title(figure):
+    return figure.axes[0].texts[0].get_text()
+
+
+def by_gid(figure, gid):
+    (text,) = [t.get_text() for t in texts(figure) if t.get_gid() == gid]
+    return text
+
+
+CASES = {
+    "step": (pooling.window_step, (X4, 2, 2)),
+    "step, average of nine": (pooling.window_step, (TABLE, 3, 3, 3, 0, "average", 3)),
+    "step, overlap, pad": (pooling.window_step, (TABLE, 3, 3, 2, 1, "max", 4)),
+    "step, gaps": (pooling.window_step, (TABLE, 2, 2, 3, 1, "max", 8)),
+    "step, average of sixteen": (pooling.window_step, (TABLE, 4, 4, 1, 1, "average", 24)),
+    "step, many numbers": (pooling.window_step, (RNG.integers(0, 9, (12, 12)), 6, 6, 6)),
+    "step, many, average": (pooling.window_step, (TABLE - 9, 6, 6, 1, 0, "average")),
+    "step, long numbers": (pooling.window_step, (TABLE * 1000.5, 5, 5, 1, 0, "average")),
+    "step, oblong": (pooling.window_step, (TABLE[:3] / 7, 1, 3, 2, 0, "max", 2)),
+    "step of 1": (pooling.window_step, ([[7]], 1, 1)),
+    "step on 28 x 28": (pooling.window_step, (RNG.random((28, 28)), 2, 2, 2, 0, "max", 100)),
+    "gradient": (pooling.gradient_step, (X4, [[10, 20], [30, 40]], 2, 2)),
+    "gradient, shared": (pooling.gradient_step, (X4, X4[:2, :2], 2, 2, 2, 0, "average", 3)),
+    "gradient, overlap": (pooling.gradient_step, (X4, X4[:2, :2], 3, 3, 1, 0, "max", 3)),
+    "gradient, padded": (pooling.gradient_step, (TABLE, X4[:3, :3], 3, 3, 2, 1, "average", 4)),
+    "gradient, tiny": (pooling.gradient_step, ([[5]], [[-0.25]], 1, 1)),
+    "shift of numbers": (pooling.shift_effect, (ONE, ONE_RIGHT, 2)),
+    "shift, unnoticed": (pooling.shift_effect, (ONE, ONE_RIGHT, 3, 1)),
+    "no shift": (pooling.shift_effect, (ONE, ONE, 2)),
+    "shift of a picture": (pooling.shift_effect, (RNG.random((28, 28)), RNG.random((28, 28)), 4)),
+    "shift, averaged": (pooling.shift_effect, (TABLE, TABLE[::-1], 2, 2, "average")),
+    "shift, wide": (pooling.shift_effect, (TABLE[:2], TABLE[1:3], 2)),
+    "curves": (
+        pooling.change_curves,
+        ([1, 2, 3], {"no pooling": [[0.3, 0.6, 0.9]], "2 x 2": [[0.2, 0.5, 0.7]]}),
+    ),
+    "curves, level": (pooling.change_curves, ([1, 2], {k: [[0.5, 0.5]] for k in "abcd"})),
+    "curve of nothing": (pooling.change_curves, ([1, 2], {"no pooling": [[0, 0]]})),
+    "modes": (pooling.max_against_average, ({"sparse": np.eye(12), "smooth": TABLE}, 3)),
+    "modes, 1": (pooling.max_against_average, ({"zero": np.zeros((4, 6))}, 1)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_figure_fits_its_card(case):
+    function, arguments = CASES[case]
+    figure = function(*arguments)
+    check(figure)
+    check_layout(figure)
+
+
+@pytest.mark.parametrize(("mode", "window", "stride", "pad"), SETTINGS)
+def test_window_step_writes_the_numbers_of_the_plain_loops(mode, window, stride, pad):
+    if pad >= window:
+        with pytest.raises(ValueError, match="must be smaller than the pooling window"):
+            pooling.window_step(TABLE, window, window, stride, pad, mode)
+        return
+    expected = PLAIN[mode](batch(TABLE), window, window, stride, pad)[0, 0]
+    for step in {0, expected.size // 2, expected.size - 1}:
+        figure = pooling.window_step(TABLE, window, window, stride, pad, mode, step)
+        drawn = numbers(figure, "output")
+        assert list(drawn) == [divmod(k, expected.shape[1]) for k in range(step + 1)]
+        for place, value in drawn.items():
+            assert value == pytest.approx(expected[place], abs=0.005)
+        assert np.array_equal(matrix(numbers(figure, "input x")), TABLE)
+        assert float(by_gid(figure, "result")) == pytest.approx(expected.flat[step], abs=0.005)
+        shown = [t.get_text() for t in texts(figure)]
+        assert f"(OH, OW) = {expected.shape}" in shown
+        assert ("−∞" in shown) == (pad > 0 and mode == "max")
+
+
+def test_the_number_that_wins_is_bold():
+    figure = pooling.window_step(TABLE, 3, 3, 3, step=1)
+    bold = [t.get_gid() for t in texts(figure) if t.get_weight() == "bold" and t.get_gid()]
+    assert bold == ["input x[2,4]", "output[0,1]", "result"]
+    assert title(figure) == "Window 2 of 4: keep the largest of its 9 numbers"
+
+
+def test_windows_side_by_side_have_a_tint_of_their_own():
+    def tints(figure):
+        cells = figure.axes[0].collections[0].get_facecolor()
+        return cells.reshape(6, 6, 4)
+
+    apart = tints(pooling.window_step(TABLE, 3, 3, 3))
+    assert (apart[:3, :3] == apart[0, 0]).all()
+    assert len(np.unique(apart.reshape(36, 4), axis=0)) == 4
+    overlapping = tints(pooling.window_step(TABLE, 3, 3, 2))
+    assert len(np.unique(overlapping.reshape(36, 4), axis=0)) == 1
+
+
+@pytest.mark.parametrize("mode", ["max", "average"])
+@pytest.mark.parametrize(("window", "stride", "pad"), [(2, 2, 0), (3, 1, 0), (3, 2, 1), (2, 4, 1)])
+def test_gradient_step_writes_what_the_plain_loops_send_back(mode, window, stride, pad):
+    x = batch(TABLE)
+    out = PLAIN[mode](x, window, window, stride, pad)[0, 0]
+    dout = np.arange(1, out.size + 1).reshape(out.shape) * 36
+    for step in range(out.size):
+        figure = pooling.gradient_step(TABLE, dout, window, window, stride, pad, mode, step)
+        sent = np.where(dout <= 36 * (step + 1), dout, 0)
+        expected = PLAIN_BACKWARD[mode](batch(sent), x, window, window, stride, pad)[0, 0]
+        assert np.array_equal(matrix(numbers(figure, "gradient dx")), expected)
+        assert np.array_equal(matrix(numbers(figure, "gradient dout")), dout)
+        check(figure)
+
+
+def test_shift_effect_says_how_much_has_changed():
+    figure = pooling.shift_effect(ONE, ONE_RIGHT, 2)
+    assert by_gid(figure, "change of input") == "115 %"
+    assert by_gid(figure, "change of output") == "50 %"
+    assert np.array_equal(matrix(numbers(figure, "pooled, moved")), [[0, 255], [0, 255]])
+    assert title(figure) == "The input changes by 115 %, the pooled map by 50 %"
+    assert by_gid(pooling.shift_effect(ONE, ONE_DOWN, 2), "change of output") == "0.1 %"
+    assert title(pooling.shift_effect(ONE, ONE_RIGHT, 3, 1)).endswith("the pooled map not at all")
+    assert title(pooling.shift_effect(ONE, ONE, 2)).startswith("Nothing has moved")
+
+
+def test_change_curves_draw_medians_and_do_not_promise_what_is_not_there():
+    falling = {"no pooling": [[0.3, 0.6], [0.5, 0.6], [0.4, 0.8]], "2 x 2": [[0.2, 0.3]]}
+    figure = pooling.change_curves([1, 2], falling)
+    lines = figure.axes[1].lines
+    assert np.allclose(lines[0].get_ydata(), [0.4, 0.6])
+    assert title(figure) == "The larger the window, the less a move changes"
+    level = pooling.change_curves([1, 2], {"no pooling": [[0.3, 0.6]], "2 x 2": [[0.3, 0.7]]})
+    assert title(level) == "What a move changes"
+
+
+def test_max_keeps_a_lone_peak_and_the_mean_divides_it():
+    peak = np.zeros((6, 6))
+    peak[2, 3] = 1
+    shown = [t.get_text() for t in texts(pooling.max_against_average({"a": peak}, 2))]
+    assert "largest 1.00, mean 0.11" in shown
+    assert "largest 0.25, mean 0.03" in shown
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "sentence"),
+    [
+        (pooling.window_step, (X4, 2, 2, 2, 0, "max", 4), "there are 4 windows, steps 0 to 3"),
+        (pooling.window_step, (X4, 5, 5), "does not fit"),
+        (pooling.window_step, (X4, 2, 2, 2, 2), "must be smaller than the pooling window"),
+        (pooling.window_step, (X4, 2, 2, 2, 0, "median"), "mode must be"),
+        (pooling.window_step, (X4[None], 2, 2), "x must be 2-D"),
+        (pooling.gradient_step, (X4, [[1]], 2, 2), "dout of shape"),
+        (pooling.gradient_step, (X4, X4[:2, :2], 2, 2, 2, 0, "max", -1), "steps 0 to 3"),
+        (pooling.shift_effect, (X4, TABLE, 2), "one shape"),
+        (pooling.shift_effect, (np.zeros((4, 4)), X4, 2), "zero everywhere"),
+        (pooling.change_curves, ([1, 2], {"a": [[1, 2, 3]]}), "a: expected"),
+        (pooling.max_against_average, ({"a": -X4}, 2), "a has negative numbers, the least is -8"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(function, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        function(*arguments)
+
+
+def test_arguments_are_not_changed():
+    x, dout = X4.astype(float), X4[:2, :2].astype(float)
+    pooling.window_step(x, 2, 2)
+    pooling.gradient_step(x, dout, 3, 3, 1)
+    pooling.shift_effect(x, x[::-1], 2)
+    assert np.array_equal(x, X4)
+    assert np.array_equal(dout, X4[:2, :2])

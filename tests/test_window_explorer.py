@@ -1,0 +1,399 @@
+"""The Window Explorer without a browser: every setting, every refusal, and what is sent."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnlib.widgets
+from cnnlib import Convolution, conv_output_size, naive
+from cnnlib.figures import explorer as figures
+from cnnlib.figures import style
+from cnnlib.widgets import WindowExplorer
+from cnnlib.widgets.window_explorer import RANGES, SLIDERS
+from cnnlib.widgets.window_picture import MODES, POOLING
+
+AXES = ("height", "filter_height", "stride", "pad")
+
+
+def numbers(explorer, key):
+    """Read a grid of the picture back as an array, from what is written in its cells."""
+    grid = explorer._view.picture["grids"][key]
+    values = [float(text.replace("−", "-")) for text in grid["text"]]
+    return np.array(values).reshape(grid["rows"], grid["columns"])
+
+
+def naive_output(explorer):
+    """Compute the output with plain loops."""
+    x = explorer.input.reshape(1, explorer.channels, explorer.height, explorer.width)
+    W = explorer.filter.reshape(1, explorer.channels, *explorer.filter.shape[-2:])
+    if explorer.mode in POOLING:
+        pool = {"max pooling": naive.max_pool, "average pooling": naive.average_pool}
+        return pool[explorer.mode](x, *W.shape[2:], explorer.stride, explorer.pad)[0]
+    return naive.convolve(x, W, np.array([explorer.bias]), explorer.stride, explorer.pad)[0]
+
+
+def naive_gradient(explorer):
+    """Compute dx with plain loops."""
+    x = explorer.input.reshape(1, explorer.channels, explorer.height, explorer.width)
+    W = explorer.filter.reshape(1, explorer.channels, *explorer.filter.shape[-2:])
+    dout = explorer.gradient[np.newaxis, np.newaxis]
+    return naive.convolve_backward(dout, x, W, explorer.stride, explorer.pad)[0][0]
+
+
+def check_picture(explorer):
+    """Compare shapes with formula (7.1), and every number sent with the loops."""
+    settings = explorer.stride, explorer.pad
+    OH = conv_output_size(explorer.height, explorer.filter_height, *settings)
+    OW = conv_output_size(explorer.width, explorer.filter_width, *settings)
+    picture, C = explorer._view.picture, explorer.channels
+    assert (picture["OH"], picture["OW"]) == (OH, OW) == explorer.output_shape[-2:]
+    out = naive_output(explorer)
+    assert np.allclose(explorer.output, out if explorer.mode in POOLING and C > 1 else out[0])
+    assert f"{OH}, {OW})" in picture["summary"][0]
+    if explorer.mode == "convolution":
+        assert np.allclose(numbers(explorer, "out"), out[0], atol=0.006)
+    elif explorer.mode in POOLING:
+        for c in range(C):
+            assert np.allclose(numbers(explorer, f"out{c}"), out[c], atol=0.006)
+    elif explorer.mode == "im2col":
+        assert np.allclose(explorer.col @ explorer.filter.ravel() + explorer.bias, out.ravel())
+        if explorer.col.size <= 4096:
+            assert np.array_equal(numbers(explorer, "col"), explorer.col)
+        unpadded = numbers(explorer, "reads").sum() * C
+        assert unpadded <= explorer.col.size and (explorer.pad or unpadded == explorer.col.size)
+    else:
+        dx = naive_gradient(explorer)
+        assert np.allclose(explorer.dx, dx if C > 1 else dx[0])
+        for c in range(C):
+            assert np.allclose(numbers(explorer, f"dx{c}"), dx[c])
+    for axis, (size, filter_size) in zip(
+        picture["formula"], (("height", "filter_height"), ("width", "filter_width")), strict=True
+    ):
+        size, filter_size = getattr(explorer, size), getattr(explorer, filter_size)
+        divides = (size + 2 * explorer.pad - filter_size) % explorer.stride == 0
+        assert f"({size} + 2·{explorer.pad} − {filter_size}) / {explorer.stride}" in axis["numbers"]
+        assert bool(axis["note"]) == (not divides)
+
+
+def across(settings):
+    """Choose the width's settings for those of the height, so that both axes see every value."""
+    height, filter_height = settings["height"], settings["filter_height"]
+    return settings | {"width": 13 - height, "filter_width": 1 + (2 * filter_height) % 5}
+
+
+def possible(mode, s):
+    fits = all(
+        s[f"filter_{size}"] <= s[size] + 2 * s["pad"] for size in ("height", "width")
+    ) and not (mode in POOLING and s["pad"] >= min(s["filter_height"], s["filter_width"]))
+    return fits
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_value_of_the_sliders(mode):
+    explorer = WindowExplorer(mode=mode, b=2)
+    values = [range(RANGES[name][0], RANGES[name][1] + 1) for name in AXES]
+    drawn = 0
+    for combination in itertools.product(*values):
+        settings = across(dict(zip(AXES, combination, strict=True)))
+        if possible(mode, settings):
+            explorer.set(**settings)
+            check_picture(explorer)
+            drawn += 1
+        else:
+            before = explorer._view.picture
+            with pytest.raises(ValueError, match=r"does not fit|must be smaller"):
+                explorer.set(**settings)
+            assert explorer._view.picture is before
+    assert drawn > 300
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_several_channels(mode):
+    explorer = WindowExplorer(mode=mode, sliders=("channels", "pad"), b=-1)
+    for channels, pad in itertools.product((1, 2, 3, 4), (0, 1, 2)):
+        explorer.set(channels=channels, pad=pad, stride=1 + pad)
+        check_picture(explorer)
+        if mode == "convolution" and channels > 1:
+            sums = np.array(
+                [
+                    [float(t.replace("−", "-")) for t in row]
+                    for row in explorer._view.picture["sums"]
+                ]
+            )
+            assert np.allclose(sums.sum(0) - 1, explorer.output.ravel())
+    assert explorer.controls["channels"].max == 4
+
+
+def test_the_book_s_numbers():
+    explorer = WindowExplorer()
+    assert explorer.output.tolist() == [[15, 16], [6, 15]]
+    explorer.bias = 3
+    assert explorer.output.tolist() == [[18, 19], [9, 18]]
+    assert numbers(explorer, "out").tolist() == [[18, 19], [9, 18]]
+    explorer.pad = np.int64(1)
+    assert explorer.output_shape == (4, 4)
+
+
+def test_sliders_and_traits_follow_each_other():
+    explorer = WindowExplorer(modes=["convolution", "im2col"])
+    for name in SLIDERS:
+        value = getattr(explorer, name) + 1
+        explorer.controls[name].value = value
+        assert getattr(explorer, name) == value == explorer.values[name]
+    for name in SLIDERS:
+        setattr(explorer, name, value := getattr(explorer, name) - 1)
+        assert explorer.controls[name].value == value
+    explorer.controls["mode"].value = "im2col"
+    assert explorer.mode == "im2col" == explorer._view.picture["mode"]
+    explorer.mode = "convolution"
+    assert explorer.controls["mode"].value == "convolution"
+    explorer.stride = 9  # beyond the slider's end, which moves
+    assert explorer.controls["stride"].value == explorer.controls["stride"].max == 9
+
+
+def test_one_message_for_each_change():
+    explorer, pictures = WindowExplorer(), []
+    explorer._view.observe(lambda change: pictures.append(change.new), "picture")
+    explorer.controls["pad"].value = 1
+    explorer.set(height=6, width=6, stride=2)
+    explorer.stride = 1
+    assert [p["OH"] for p in pictures] == [4, 3, 6]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"filter_height": 5}, "does not fit into the padded input"),
+        ({"stride": 0}, "stride must be at least 1, got 0"),
+        ({"stride": 1.5}, "stride must be a whole number, got 1.5"),
+        ({"pad": -1}, "pad must be at least 0, got -1"),
+        ({"height": 65}, "at most 64"),
+        ({"channels": 5}, "channels must be at most 4"),
+        ({"bias": np.nan}, "bias must be finite"),
+        ({"bias": "many"}, "bias must be numbers"),
+        ({"mode": "sorting"}, "mode must be one of"),
+        ({"mode": "max pooling", "pad": 3}, "must be smaller than the pooling window"),
+        ({"depth": 3}, "no setting 'depth'"),
+    ],
+)
+def test_impossible_settings_from_python_leave_the_state(settings, sentence):
+    explorer = WindowExplorer(modes=MODES)
+    before = repr(explorer)
+    with pytest.raises(ValueError, match=sentence):
+        explorer.set(**settings)
+    if len(settings) == 1 and "depth" not in settings:
+        ((name, value),) = settings.items()
+        with pytest.raises(ValueError, match=sentence):
+            setattr(explorer, name, value)
+    assert repr(explorer) == before
+
+
+def test_an_impossible_slider_shows_a_sentence_and_the_picture_stays():
+    explorer = WindowExplorer()
+    before = explorer._view.picture
+    explorer.controls["filter_height"].value = 5
+    assert "does not fit into the padded input of size 4" in explorer.message
+    assert explorer._view.picture is before
+    assert explorer.filter_height == 3
+    explorer.controls["pad"].value = 1  # possible again, with the filter that was asked for
+    assert explorer.message == ""
+    assert explorer.output_shape == (2, 4)
+    explorer.controls["height"].value = 2
+    assert explorer.message
+    explorer.stride = 2  # from Python: the sliders go back to the state
+    assert explorer.message == "" and explorer.controls["height"].value == explorer.height == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"x": np.zeros((2, 4, 4)), "W": np.zeros((3, 3))}, "x has 2 channels and the filter"),
+        ({"x": np.zeros(4)}, "x must be"),
+        ({"x": np.zeros((5, 4, 4))}, "at most 4 channels"),
+        ({"W": [[1, np.inf]]}, "W must be finite"),
+        ({"mode": "median"}, "mode must be one of"),
+        ({"modes": ["median"]}, "mode must be one of"),
+        ({"sliders": ["depth"]}, "no slider 'depth'"),
+        ({"step": 4}, "steps 0 to 3"),
+        ({"dout": np.zeros((3, 3))}, "output's shape"),
+        ({"pad": 3, "mode": "average pooling"}, "must be smaller"),
+    ],
+)
+def test_impossible_arguments(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        WindowExplorer(**arguments)
+
+
+def test_numbers_can_be_set_from_python():
+    explorer = WindowExplorer()
+    explorer.input = np.arange(30).reshape(5, 6)
+    assert (explorer.height, explorer.width) == (5, 6)
+    explorer.filter = [[1, 0], [0, -1]]
+    assert np.array_equal(explorer.output, np.full((4, 5), -7))
+    assert np.array_equal(numbers(explorer, "out"), explorer.output)
+    explorer.input = np.ones((3, 4, 4))
+    assert explorer.channels == 3 and explorer.filter.shape == (3, 2, 2)
+    explorer.gradient = np.ones((3, 3))
+    assert explorer.dx.shape == (3, 4, 4)
+    copy = explorer.input
+    copy[:] = 9
+    assert (explorer.input == 1).all()
+    before = repr(explorer)
+    with pytest.raises(ValueError, match="does not fit"):
+        explorer.filter = np.ones((5, 5))
+    with pytest.raises(ValueError, match="finite"):
+        explorer.input = [[np.nan]]
+    assert repr(explorer) == before
+
+
+def test_new_cells_are_small_whole_numbers_and_always_the_same():
+    one, other = WindowExplorer(), WindowExplorer()
+    one.set(height=9, width=7)
+    other.width = 7
+    other.height = 12
+    other.height = 9
+    assert np.array_equal(one.input, other.input)
+    assert one.input[:4, :4].tolist() == [[1, 2, 3, 0], [0, 1, 2, 3], [3, 0, 1, 2], [2, 3, 0, 1]]
+    assert set(np.unique(one.input)) == {0, 1, 2, 3}
+
+
+def test_what_the_browser_asks_for():
+    explorer = WindowExplorer(stride=3, x=np.ones((7, 7)), W=np.ones((3, 3)))
+
+    def ask(**content):
+        explorer._answer(explorer._view, content, [])
+
+    ask(grid="x0", row=1, column=2, value="−4.5")
+    assert explorer.input[1, 2] == -4.5
+    ask(grid="W0", row=0, column=0, value="2")
+    assert explorer.filter[0, 0] == 2
+    ask(grid="b", row=0, column=0, value="1e1")
+    assert explorer.bias == 10
+    ask(grid="dout", row=1, column=0, value="7")
+    assert explorer.gradient[1, 0] == 7
+    for wrong in ("seven", "", "nan", "inf"):
+        ask(grid="x0", row=0, column=0, value=wrong)
+        assert "is not a number" in explorer.message and explorer.input[0, 0] == 1
+    offer = explorer._view.picture["formula"][0]["offers"][1]
+    assert offer == {"setting": "stride", "label": "stride", "value": 2}
+    ask(setting="stride", value=2)
+    assert explorer.stride == 2 and explorer.message == ""
+    assert explorer._view.picture["formula"][0]["offers"] == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_offer_divides_and_is_possible(mode):
+    for height, filter_height, stride, pad in itertools.product(
+        range(3, 10), (2, 3), (2, 3, 4), (0, 1)
+    ):
+        settings = {"x": np.ones((height, 6)), "W": np.ones((filter_height, 2)), "mode": mode}
+        explorer = WindowExplorer(**settings, stride=stride, pad=pad)
+        for axis, size in zip(explorer._view.picture["formula"], ("height", "width"), strict=True):
+            for offer in axis["offers"]:
+                other = WindowExplorer(**settings, stride=stride, pad=pad)
+                other.set(**{offer["setting"]: offer["value"]})
+                left = getattr(other, size) + 2 * other.pad - getattr(other, f"filter_{size}")
+                assert left % other.stride == 0
+
+
+def test_the_step_follows_the_browser_and_stays_inside():
+    explorer = WindowExplorer()
+    explorer.step = 3
+    assert explorer._view.step == 3
+    explorer._view.step = 2
+    assert explorer.step == 2
+    explorer.filter_height = 4  # two windows are left
+    assert explorer.step == explorer._view.step == 1
+    explorer._view.step = 3  # too late, meant for the former picture
+    assert explorer.step == explorer._view.step == 1
+    with pytest.raises(ValueError, match="steps 0 to 1"):
+        explorer.step = 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_saved_notebooks_show_text_and_picture(mode, channels):
+    explorer = WindowExplorer(mode=mode, pad=1, step=5)
+    explorer.channels = channels
+    data, metadata = explorer._repr_mimebundle_()
+    text = data["text/plain"]
+    assert text.startswith(f"WindowExplorer, {mode}: input ") and "0x" not in text
+    assert "stride 1, pad 1" in text and str(explorer.output_shape[-2:])[1:-1] in text + "4, 4"
+    assert data["image/png"].startswith("iVBOR")
+    assert metadata["image/png"]["alt"] == explorer.figure.alt
+    assert metadata["image/png"]["width"] <= style.MAX_WIDTH
+    assert "application/vnd.jupyter.widget-view+json" in data
+    explorer.controls["filter_height"].value = 5
+    explorer.controls["height"].value = 1
+    assert explorer.message and repr(explorer).endswith(explorer.message)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_step_has_a_static_picture(mode):
+    explorer = WindowExplorer(np.arange(2 * 4 * 5).reshape(2, 4, 5), mode=mode, stride=2, pad=1)
+    for step in range(np.prod(explorer.output_shape[-2:])):
+        explorer.step = step
+        assert explorer.figure.alt
+    explorer.set(channels=1, height=28, width=28, stride=1, pad=2)
+    assert style.size(explorer.figure)[0] <= style.MAX_WIDTH
+
+
+def test_figures_refuse_what_does_not_fit_together():
+    W = np.ones((1, 3, 3))
+    with pytest.raises(ValueError, match="output's shape"):
+        figures.backward_step(np.ones((3, 3)), W, (1, 4, 4))
+    with pytest.raises(ValueError, match="steps 0 to 3"):
+        figures.backward_step(np.ones((2, 2)), W, (1, 4, 4), step=4)
+    with pytest.raises(ValueError, match="steps 0 to 3"):
+        figures.pooled_channels(np.ones((2, 4, 4)), 2, 2, step=4)
+
+
+def test_a_picture_is_plain_data():
+    for mode in MODES:
+        explorer = WindowExplorer(np.ones((2, 5, 5)), mode=mode, pad=1)
+        picture = dict(explorer._view.picture)
+        for grid in picture["grids"].values():
+            assert len(grid.pop("shade")) == grid["rows"] * grid["columns"]
+        json.dumps(picture)
+
+
+def test_a_large_image_is_sent_quickly_and_whole():
+    x = np.random.default_rng(0).random((28, 28))
+    for mode in MODES:
+        explorer = WindowExplorer(x, np.ones((5, 5)), mode=mode, pad=2)
+        check_picture(explorer)
+        grids = explorer._view.picture["grids"]
+        assert all((g["text"] is None) == (g["rows"] * g["columns"] > 4096) for g in grids.values())
+    shade = np.frombuffer(grids["dx0"]["shade"], np.int8).reshape(28, 28)
+    dx = Convolution(np.ones((1, 1, 5, 5)), np.zeros(1), pad=2)
+    dx.forward(x[np.newaxis, np.newaxis])
+    dx = dx.backward(explorer.gradient[np.newaxis, np.newaxis])[0, 0]
+    assert np.abs(shade - 100 * dx / dx.max()).max() <= 0.5
+
+
+def test_script_and_style_are_files_of_the_package_and_ask_for_nothing():
+    folder = Path(cnnlib.widgets.__file__).parent
+    script = (folder / "window_explorer.js").read_text(encoding="utf-8")
+    css = (folder / "window_explorer.css").read_text(encoding="utf-8")
+    assert not re.search(r"\bimport\b|\bfetch\(|eval\(", re.sub(r"//.*", "", script))
+    addresses = set(re.findall(r"https?://[^\"'\s]+", script + css))
+    assert addresses <= {"http://www.w3.org/2000/svg"}
+    assert str(WindowExplorer()._view._esm) == script
+    assert str(WindowExplorer()._view._css) == css
+
+
+def test_pooling_has_windows_and_no_filter():
+    explorer = WindowExplorer(modes=["max pooling", "convolution"])
+    assert explorer.controls["filter_height"].description == "window height"
+    assert set(explorer._view.picture["grids"]) == {"x0", "out0"}
+    explorer.mode = "convolution"
+    assert explorer.controls["filter_height"].description == "filter height"
+
+
+def test_max_pooling_names_the_winner():
+    explorer = WindowExplorer([[1, 5, 2], [3, 5, 4]], np.ones((2, 2)), mode="max pooling")
+    assert explorer._view.picture["winners"] == [[1, 0]]  # the first of two fives
