@@ -10,7 +10,7 @@ else gets it. To the caller, the array is an array like any other.
 import numpy as np
 
 SMALL = 2**16  # bytes; below, NumPy's own memory is as good
-LIMIT = 2**28  # bytes that may lie on the shelf
+LIMIT = 2**28  # bytes on the shelf; once there are as many, it is cleared
 
 _shelf = {}  # number of bytes: list of blocks that nobody uses
 
@@ -52,6 +52,7 @@ class _Loan:
         self.__array_interface__ = block.__array_interface__
 
     def __del__(self):
-        blocks = _shelf.setdefault(self.block.size, [])
-        if sum(size * len(shelved) for size, shelved in _shelf.items()) < LIMIT:
-            blocks.append(self.block)
+        shelves = list(_shelf.items())  # another thread may open a new one meanwhile
+        if sum(size * len(blocks) for size, blocks in shelves) >= LIMIT:
+            _shelf.clear()  # full of sizes that hardly anybody asks for any more
+        _shelf.setdefault(self.block.size, []).append(self.block)
