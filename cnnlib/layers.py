@@ -27,7 +27,7 @@ from cnnlib.windows import (
 CACHE = 2**19  # bytes that fit into a processor's second-level cache with room to spare
 
 
-def groups(N, bytes_per_image):
+def _groups(N, bytes_per_image):
     """Yield slices of a few images each, so few that their numbers fit into the cache."""
     n = max(1, CACHE // bytes_per_image)
     for start in range(0, N, n):
@@ -227,7 +227,7 @@ class Convolution(Layer):
         N, C, FH, FW, OH, OW = windows.shape
         K, P = C * FH * FW, OH * OW
         col = None
-        for some in groups(N, (K + 1) * P * windows.itemsize):
+        for some in _groups(N, (K + 1) * P * windows.itemsize):
             n = some.stop - some.start
             if col is None:
                 col = new_array((n, K + 1, P), windows.dtype)
@@ -311,7 +311,7 @@ class Pooling(Layer):
         padded = pad_images(x, self.pad, -np.inf if self.mode == "max" else 0)
         out = new_array((N, C, OH, OW), x.dtype)
         kept = []
-        for some in groups(N, padded[0].nbytes):
+        for some in _groups(N, padded[0].nbytes):
             rows, winners = self._pool(padded[some], self.pool_w, axis=3)  # (n, C, H + 2P, OW)
             out[some], row_winners = self._pool(rows, self.pool_h, axis=2)  # (n, C, OH, OW)
             kept.append((some, rows.shape, winners, row_winners))

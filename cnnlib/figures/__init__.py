@@ -7,9 +7,10 @@ Read in this order:
 3. ``convolution``  section 7.2: windows, sums, bias, channels; with it ``sizes``, ``blocks``,
    ``responses`` (section 7.6, too) and ``learning``
 4. ``im2col``       section 7.4: windows laid out as a matrix, its size, its speed
-5. ``pooling``      section 7.4: the three steps of max pooling by im2col
+5. ``pooling``      sections 7.3 and 7.4: windows, moved images, the way back, the three steps
 6. ``training``     sections 7.5 to 7.7: networks, curves, digits, filters, feature maps
 7. ``structure``    section 7.1: networks stage by stage, what flows through them
+8. ``explorer``     static pictures of the Window Explorer that the others do not draw
 
 Import the subject that you need: ``from cnnlib.figures import convolution``.
 """

@@ -1,4 +1,4 @@
-"""What the pictures of a convolution compute: one image through one filter."""
+"""What the pictures of sliding windows compute: places, one image through one filter, words."""
 
 import numpy as np
 
@@ -22,3 +22,16 @@ def convolve(x, W, b, stride, pad):
 def by(shape):
     """Write a shape as "4 x 4"."""
     return " x ".join(map(str, shape))
+
+
+def place(step, shape):
+    """Return row and column of an output place, or raise ValueError."""
+    count = shape[0] * shape[1]
+    if not 0 <= step < count:
+        raise ValueError(f"step {step}: there are {count} windows, steps 0 to {count - 1}")
+    return divmod(step, shape[1])
+
+
+def counted(number, noun):
+    """Write "1 number", "2 numbers"."""
+    return f"{number} {noun}{'s' * (number != 1)}"

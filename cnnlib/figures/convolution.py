@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle, Rectangle
 
 from cnnlib.figures import style
-from cnnlib.figures.arithmetic import by, convolve, plane
+from cnnlib.figures.arithmetic import by, convolve, place, plane
 from cnnlib.figures.blocks import blocks
 from cnnlib.figures.grids import (
     SIGN,
@@ -22,6 +22,7 @@ from cnnlib.figures.grids import (
     draw_row,
     draw_title,
     fit,
+    output_so_far,
 )
 from cnnlib.figures.responses import filter_response, mixing, photograph
 from cnnlib.figures.sizes import dividing, padding, shrinking, sliding
@@ -75,7 +76,7 @@ def window_step(x, W, b=0.0, stride=1, pad=0, step=0):
     """
     x, W = plane(x, "x"), plane(W, "W")
     windows, out = convolve(x[np.newaxis], W[np.newaxis], b, stride, pad)
-    p, q = _place(step, out.shape)
+    p, q = place(step, out.shape)
     FH, FW = W.shape
     area = (p * stride, q * stride, FH, FW)
 
@@ -95,7 +96,7 @@ def window_step(x, W, b=0.0, stride=1, pad=0, step=0):
     ]
     if b:
         items += ["+", Grid([[b]], "bias b", "bias", "")]
-    items += ["=", _output_so_far(out, step)]
+    items += ["=", output_so_far(out, step)]
     grids = [item for item in items if isinstance(item, Grid)]
     cell = fit(grids, ROOM, signs=len(items) - len(grids))
     boxes = draw_row(canvas.ax, items, canvas.left, canvas.top, cell)
@@ -259,7 +260,7 @@ def channels(x, W, step=0, stride=1, pad=0, b=0.0):
     if not 1 <= len(x) <= 4:
         raise ValueError(f"the figure shows 1 to 4 channels, got {len(x)}")
     windows, out = convolve(x, W, b, stride, pad)
-    p, q = _place(step, out.shape)
+    p, q = place(step, out.shape)
     C, (FH, FW) = len(x), W.shape[1:]
     sums = (windows[:, :, :, p, q] * W).sum((1, 2))
 
@@ -284,7 +285,7 @@ def channels(x, W, step=0, stride=1, pad=0, b=0.0):
     ]
     part = Grid([[np.abs(sums).max()]], "sum", "output", "")
     part.decimals = style.decimals_needed(sums)
-    output = _output_so_far(out, step)
+    output = output_so_far(out, step)
     # Numbers come before a low figure: four channels may need 960 px.
     needed = int(np.ceil(max(grid.smallest_cell() for grid in (*inputs, *filters, output))))
     tallest = max(640 / min(C, 3) - TITLE - 18, min(960 / C - TITLE - 18, needed * inputs[0].rows))
@@ -354,26 +355,6 @@ def channels(x, W, step=0, stride=1, pad=0, b=0.0):
         f"{', '.join(style.format_number(s, part.decimals) for s in sums)}; with bias "
         f"{style.format_number(b, style.decimals_needed(b))} the output is {total}.",
     )
-
-
-def _place(step, shape):
-    """Return row and column of an output place, or raise ValueError."""
-    count = shape[0] * shape[1]
-    if not 0 <= step < count:
-        raise ValueError(f"step {step}: there are {count} windows, steps 0 to {count - 1}")
-    return divmod(step, shape[1])
-
-
-def _output_so_far(out, step):
-    """Show the output up to this step; later cells are still empty."""
-    p, q = divmod(step, out.shape[1])
-    values = out.copy()
-    values.reshape(-1)[step + 1 :] = np.nan
-    grid = Grid(values, "output", "output", "(OH, OW)", cells=[(p, q)])
-    grid.decimals = style.decimals_needed(out)
-    # The cells are as wide as the widest number still to come: they do not grow on the way.
-    grid.smallest_cell = Grid(out).smallest_cell
-    return grid
 
 
 def _write_sum(ax, left, top, window, inside, W, b, total):

@@ -6,6 +6,7 @@ Pooling of several channels, and the backward pass of a convolution (book sectio
 import numpy as np
 
 from cnnlib.figures import style
+from cnnlib.figures.arithmetic import place
 from cnnlib.figures.grids import TITLE, Grid, count_reads, draw_row, fit
 from cnnlib.layers import Pooling
 from cnnlib.windows import col2im, conv_output_size
@@ -41,7 +42,7 @@ def pooled_channels(x, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
     """
     x = np.asarray(x, float)
     out = Pooling(pool_h, pool_w, stride, pad, mode).forward(x[np.newaxis], train_flg=False)[0]
-    p, q = _place(step, out.shape[1:])
+    p, q = place(step, out.shape[1:])
     kept = "maximum" if mode == "max" else "mean"
     lines = [
         [
@@ -103,7 +104,7 @@ def backward_step(dout, W, shape, stride=1, pad=0, step=0):
     )
     if dout.shape != out_shape:
         raise ValueError(f"dout must have the output's shape {out_shape}, got {dout.shape}")
-    p, q = _place(step, out_shape)
+    p, q = place(step, out_shape)
     dcol = dout.reshape(-1, 1) @ W.reshape(1, -1)  # (OH*OW, C*FH*FW)
     dx = col2im(dcol, (1, *shape), FH, FW, stride, pad)[0]
     unread = count_reads(shape[1:], (FH, FW), stride, pad) == 0
@@ -147,14 +148,6 @@ def backward_step(dout, W, shape, stride=1, pad=0, step=0):
         f"{W.shape}, stride {stride}, pad {pad}, gives dx of shape {tuple(shape)}; entry "
         f"({p}, {q}) of dout flows back to the window at row {p * stride}, column {q * stride}.",
     )
-
-
-def _place(step, shape):
-    """Return row and column of an output place, or raise ValueError."""
-    count = shape[0] * shape[1]
-    if not 0 <= step < count:
-        raise ValueError(f"step {step}: there are {count} windows, steps 0 to {count - 1}")
-    return divmod(step, shape[1])
 
 
 def _fit(lines):

@@ -303,6 +303,18 @@ def draw_image(ax, values, left, top, cell, colors, low, high, frame=style.LINE)
     return box
 
 
+def output_so_far(out, step, **look):
+    """Make the grid of an output up to this step; later cells are still empty."""
+    p, q = divmod(step, out.shape[1])
+    values = out.copy()
+    values.reshape(-1)[step + 1 :] = np.nan
+    grid = Grid(values, "output", "output", "(OH, OW)", cells=[(p, q)], **look)
+    grid.decimals = style.decimals_needed(out)
+    # The cells are as wide as the widest number still to come: they do not grow on the way.
+    grid.smallest_cell = Grid(out).smallest_cell
+    return grid
+
+
 def _draw_cells(ax, grid, left, top, cell):
     """Fill each cell with a tint of the role; leave empty cells white."""
     rows, columns = grid.values.shape

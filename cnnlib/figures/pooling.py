@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from cnnlib.figures import style
+from cnnlib.figures.arithmetic import by, counted, place, plane
 from cnnlib.figures.grids import (
     SIGN,
     TITLE,
@@ -18,6 +19,7 @@ from cnnlib.figures.grids import (
     draw_title,
     fit,
     fit_legible,
+    output_so_far,
 )
 from cnnlib.layers import Pooling
 from cnnlib.windows import check_images, conv_output_size, im2col, pad_images, sliding_windows
@@ -59,19 +61,17 @@ def window_step(x, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
     Book section 7.3, figures 7-14 and 7-15. Where windows do not overlap, each has a tint of its
     own, and so has its output. The number that a maximum came from is framed.
     """
-    x = _plane(x, "x")
+    x = plane(x, "x")
     layer = Pooling(pool_h, pool_w, stride, pad, mode)
     out = layer.forward(x[np.newaxis, np.newaxis], train_flg=False)[0, 0]
-    (p, q), window = _place(step, out.shape), _windows(x, layer)[step]
+    (p, q), window = place(step, out.shape), _windows(x, layer)[step]
     winner = _winners(x, layer)[step]
     verb = "keep the largest" if mode == "max" else "take the mean"
     canvas = style.Canvas(
-        f"Window {step + 1} of {out.size}: {verb} of its {_count(window.size, 'number')}"
+        f"Window {step + 1} of {out.size}: {verb} of its {counted(window.size, 'number')}"
     )
     apart = stride >= max(pool_h, pool_w)
     regions = REGIONS[np.ix_(*(np.arange(size) % 2 for size in out.shape))]
-    so_far = out.copy()
-    so_far.reshape(-1)[step + 1 :] = np.nan
     grids = [
         Grid(
             x,
@@ -83,18 +83,8 @@ def window_step(x, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
             hatched=count_reads(x.shape, (pool_h, pool_w), stride, pad) == 0,
             strengths=_tint_windows(x.shape, layer, regions) if apart else None,
         ),
-        Grid(
-            so_far,
-            "output",
-            "output",
-            "(OH, OW)",
-            cells=[(p, q)],
-            strengths=regions if apart else None,
-        ),
+        output_so_far(out, step, strengths=regions if apart else None),
     ]
-    # The cells are as wide as the widest number still to come: they do not grow on the way.
-    grids[1].decimals = style.decimals_needed(out)
-    grids[1].smallest_cell = Grid(out).smallest_cell
     cell = fit(grids, ROOM, signs=1)
     if cell < grids[0].smallest_cell():  # too small for numbers: the colours stand for them
         grids[0].strengths = grids[1].strengths = None
@@ -106,8 +96,8 @@ def window_step(x, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
         max(end, boxes[2].right, boxes[2].left + grids[1].title_width),
         y + 8,
         f"{mode.capitalize()} pooling, window {step + 1} of {out.size}: the {pool_h} x {pool_w} "
-        f"window at row {p * stride}, column {q * stride} of the {_by(x.shape)} input with pad "
-        f"{pad} gives {result} at place ({p}, {q}) of the {_by(out.shape)} output.",
+        f"window at row {p * stride}, column {q * stride} of the {by(x.shape)} input with pad "
+        f"{pad} gives {result} at place ({p}, {q}) of the {by(out.shape)} output.",
     )
 
 
@@ -138,10 +128,10 @@ def gradient_step(x, dout, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
     -----
     Book sections 7.3 and 7.4.4.
     """
-    x, dout = _plane(x, "x"), _plane(dout, "dout")
+    x, dout = plane(x, "x"), plane(dout, "dout")
     layer = Pooling(pool_h, pool_w, stride, pad, mode)
     out = layer.forward(x[np.newaxis, np.newaxis])[0, 0]
-    p, q = _place(step, out.shape)
+    p, q = place(step, out.shape)
     every = layer.backward(dout[np.newaxis, np.newaxis])[0, 0]
     sent = np.where(np.arange(out.size).reshape(out.shape) <= step, dout, 0)
     dx = layer.backward(sent[np.newaxis, np.newaxis])[0, 0]
@@ -149,7 +139,7 @@ def gradient_step(x, dout, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
     message = (
         "the gradient goes to where the maximum came from"
         if mode == "max"
-        else f"the gradient is shared by the {_count(pool_h * pool_w, 'cell')} of the window"
+        else f"the gradient is shared by the {counted(pool_h * pool_w, 'cell')} of the window"
     )
     canvas = style.Canvas(f"Backward, window {step + 1} of {out.size}: {message}")
     window = [(p * stride, q * stride, pool_h, pool_w)]
@@ -192,7 +182,7 @@ def gradient_step(x, dout, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
             *(canvas.left + style.text_width(line, 13) for line in lines),
         ),
         bottom + 8,
-        f"Backward through {mode} pooling, window {step + 1} of {out.size} of a {_by(x.shape)} "
+        f"Backward through {mode} pooling, window {step + 1} of {out.size} of a {by(x.shape)} "
         f"input: {' '.join(lines)}",
     )
 
@@ -225,7 +215,7 @@ def shift_effect(x, moved, pool, stride=None, mode="max"):
     -----
     Book section 7.3.1, figure 7-16. The relative change is ``sum |after - before| / sum |before|``.
     """
-    x, moved = _plane(x, "x"), _plane(moved, "moved")
+    x, moved = plane(x, "x"), plane(moved, "moved")
     if x.shape != moved.shape:
         raise ValueError(f"x and moved must have one shape, got {x.shape} and {moved.shape}")
     stride = stride or pool
@@ -281,7 +271,7 @@ def shift_effect(x, moved, pool, stride=None, mode="max"):
     return canvas.finish(
         right,
         top + 16,
-        f"An image of {_by(x.shape)} and the image moved, before and after {kind} pooling: "
+        f"An image of {by(x.shape)} and the image moved, before and after {kind} pooling: "
         f"the input changes by {before}, the pooled map by {after}.",
     )
 
@@ -325,7 +315,7 @@ def change_curves(shifts, changes):
     canvas = style.Canvas(title)
     top, width, height = canvas.top + 34, 520, 270
     images = len(next(iter(changes.values())))
-    text = f"median of {_count(images, 'digit')}, bands: the middle half"
+    text = f"median of {counted(images, 'digit')}, bands: the middle half"
     figure = canvas.finish(
         canvas.left + 60 + width + 130,
         top + height + 52,
@@ -386,7 +376,7 @@ def max_against_average(maps, pool):
     )
     top, described = canvas.top, []
     for name, values in maps.items():
-        x = _plane(values, name)
+        x = plane(values, name)
         if x.min() < 0:
             raise ValueError(f"{name} has negative numbers, the least is {x.min():.3g}")
         planes = [
@@ -399,18 +389,18 @@ def max_against_average(maps, pool):
         top += TITLE
         left = canvas.left
         titles = (f"{name} map x", "max pooled", "average pooled")
-        for plane, title, role in zip(planes, titles, ("input", "output", "output"), strict=True):
+        for shown, title, role in zip(planes, titles, ("input", "output", "output"), strict=True):
             letters = "(H, W)" if role == "input" else "(OH, OW)"
-            cell = SIDE / max(plane.shape)
-            grid = Grid(plane, title, role, letters, numbers=False)
+            cell = SIDE / max(shown.shape)
+            grid = Grid(shown, title, role, letters, numbers=False)
             colors = style.sequential(role)
-            box = draw_image(canvas.ax, plane, left, top, cell, colors, 0, x.max())
+            box = draw_image(canvas.ax, shown, left, top, cell, colors, 0, x.max())
             draw_title(canvas.ax, grid, box)
-            text = f"largest {plane.max():.2f}, mean {plane.mean():.2f}"
+            text = f"largest {shown.max():.2f}, mean {shown.mean():.2f}"
             middle = (box.left + box.right) / 2
             style.write(canvas.ax, middle, box.bottom + 16, text, 12, align="center")
             left += SIDE + SIGN
-        peaks = " and ".join(f"{plane.max():.2f}" for plane in planes[1:])
+        peaks = " and ".join(f"{pooled.max():.2f}" for pooled in planes[1:])
         described.append(f"{name} map, largest {x.max():.2f}, after max and average {peaks}")
         top = box.bottom + 34
     return canvas.finish(
@@ -537,32 +527,6 @@ def steps(x, pool_h, pool_w, stride=2, row=0):
     )
 
 
-def _plane(values, name):
-    """Return a 2-D float array, or raise ValueError."""
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 2:
-        raise ValueError(f"{name} must be 2-D, (height, width), got shape {values.shape}")
-    return values
-
-
-def _place(step, shape):
-    """Return row and column of an output place, or raise ValueError."""
-    count = shape[0] * shape[1]
-    if not 0 <= step < count:
-        raise ValueError(f"step {step}: there are {count} windows, steps 0 to {count - 1}")
-    return divmod(step, shape[1])
-
-
-def _by(shape):
-    """Write a shape as "4 x 4"."""
-    return " x ".join(map(str, shape))
-
-
-def _count(number, noun):
-    """Write "1 number", "2 numbers"."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def _windows(x, layer):
     """Return the numbers of each window, the padding as infinite, shape (OH*OW, PH*PW)."""
     padded = pad_images(x[np.newaxis, np.newaxis], layer.pad, -np.inf)
@@ -656,7 +620,7 @@ def _tell_gradient(items, place, winner, layer):
     written = style.format_number(share, style.decimals_needed(share))
     return (
         f"The gradient {value} of output {place} is shared: {value} / {cells} = {written} goes to "
-        f"each of the {_count(cells, 'cell')}.",
+        f"each of the {counted(cells, 'cell')}.",
         "What falls into the padding is dropped; where windows overlap, shares add up.",
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnlib.figures import convolution, explorer, im2col, pooling, style
+from cnnlib.figures.arithmetic import counted
 from cnnlib.figures.grids import count_reads
 from cnnlib.layers import Convolution, Pooling
 from cnnlib.windows import (
@@ -224,7 +225,7 @@ def _matrix(state, OH, OW):
     summary = [
         f"output (OH, OW) = ({OH}, {OW}): a row of col for each place, a column for each filter "
         "element",
-        f"{_count(state.x.size, 'number')} in x, {col.size} in col: {ratio} times as many",
+        f"{counted(state.x.size, 'number')} in x, {col.size} in col: {ratio} times as many",
     ]
     return grids, [stack, "→", "col"], summary, {}
 
@@ -247,7 +248,7 @@ def _backward(state, OH, OW):
     filters, gradients = ([[f"{name}{c}"] for c in range(C)] for name in ("W", "dx"))
     summary = [
         f"output and dout (OH, OW) = ({OH}, {OW}); dcol = dout · W, laid out as im2col lays out x",
-        f"col2im adds {_count(dcol.size, 'number')} of dcol into the {state.x.size} of dx"
+        f"col2im adds {counted(dcol.size, 'number')} of dcol into the {state.x.size} of dx"
         + ("; what falls into the padding is dropped" if state.pad else ""),
     ]
     return grids, ["dout", "×", filters, "→", "dcol", "→", gradients], summary, {}
@@ -320,10 +321,6 @@ def _texts(values, decimals):
 
 def _named(name, c, C):
     return f"{name}[{c}]" if C > 1 else name
-
-
-def _count(number, noun):
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _formula(state, letter):
