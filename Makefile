@@ -26,7 +26,7 @@ notebooks: $(VENV)/test.stamp
 	$(BIN)/python tests/store_notebooks.py
 
 bench: $(VENV)/test.stamp
-	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/ratios.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

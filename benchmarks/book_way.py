@@ -3,7 +3,7 @@
 float64 throughout, im2col with two loops over the places inside the window, pooling through im2col
 and argmax, Adam with a fresh array for every intermediate result, and, where asked for, a second
 forward pass only to report the loss. It is written anew after the book's description (sections
-6.1.6, 7.4 and 7.5) and agrees with `cnnlib` to rounding; `training_step.py` checks that first.
+6.1.6, 7.4 and 7.5) and agrees with `cnnlib` to rounding; `ratios.py` checks that first.
 """
 
 import numpy as np

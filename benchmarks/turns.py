@@ -8,6 +8,8 @@ import tracemalloc
 import numpy as np
 import threadpoolctl
 
+import cnnlib.memory
+
 PAUSE = 0.03  # seconds
 
 
@@ -47,9 +49,10 @@ def seconds_in_turn(programs, repeats, inner=1):
 def peak_bytes(program):
     """Give the most memory that a call has at once, beyond what was there before, in bytes.
 
-    What `program` keeps from one call to the next counts in: it is called once before, and its
-    memory from that call is taken as its own.
+    The memory that cnnlib keeps for its next arrays counts in: what earlier programs left there is
+    dropped first, for it was not seen being taken, and one call fills it anew.
     """
+    cnnlib.memory._shelf.clear()
     tracemalloc.start()
     try:
         program()
