@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CHECK := import sys; sys.version_info >= (3, 11) or sys.exit('cnnlib needs Python 3.11 or newer, \
 this is %d.%d; name another one: make ... PYTHON=python3.12' % sys.version_info[:2])
 
-.PHONY: lab test notebooks bench clean
+.PHONY: lab test notebooks bench bench-scaling clean
 
 lab: $(VENV)/lab.stamp
 	$(BIN)/python -m jupyterlab --notebook-dir notebooks $(ARGS)
@@ -25,8 +25,13 @@ test: $(VENV)/test.stamp
 notebooks: $(VENV)/test.stamp
 	$(BIN)/python tests/store_notebooks.py
 
+# Ratios to the book's way and to PyTorch; growth of time and memory. See benchmarks/README.md.
+# Both take options: make bench ARGS=--quick
 bench: $(VENV)/test.stamp
-	$(BIN)/python benchmarks/ratios.py
+	$(BIN)/python benchmarks/ratios.py $(ARGS)
+
+bench-scaling: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/scaling.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

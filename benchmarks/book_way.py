@@ -32,22 +32,25 @@ def col2im(col, shape, FH, FW, stride=1, pad=0):
 
 
 class Convolution:
-    def __init__(self, W, b):
-        self.W, self.b = W, b
+    def __init__(self, W, b, stride=1, pad=0):
+        self.W, self.b, self.stride, self.pad = W, b, stride, pad
 
     def forward(self, x):
         FN, _, FH, FW = self.W.shape
         N, _, H, W = x.shape
-        self.shape, self.col = x.shape, im2col(x, FH, FW)
+        OH = (H + 2 * self.pad - FH) // self.stride + 1
+        OW = (W + 2 * self.pad - FW) // self.stride + 1
+        self.shape, self.col = x.shape, im2col(x, FH, FW, self.stride, self.pad)
         out = self.col @ self.W.reshape(FN, -1).T + self.b
-        return out.reshape(N, H - FH + 1, W - FW + 1, FN).transpose(0, 3, 1, 2)
+        return out.reshape(N, OH, OW, FN).transpose(0, 3, 1, 2)
 
     def backward(self, dout):
         FN, _, FH, FW = self.W.shape
         dout = dout.transpose(0, 2, 3, 1).reshape(-1, FN)
         self.db = dout.sum(axis=0)
         self.dW = (self.col.T @ dout).T.reshape(self.W.shape)
-        return col2im(dout @ self.W.reshape(FN, -1), self.shape, FH, FW)
+        dcol = dout @ self.W.reshape(FN, -1)
+        return col2im(dcol, self.shape, FH, FW, self.stride, self.pad)
 
 
 class MaxPooling:
@@ -110,10 +113,10 @@ class Adam:
 class BookNet:
     """SimpleConvNet the book's way, starting from the parameters of a `cnnlib` network."""
 
-    def __init__(self, params):
+    def __init__(self, params, stride=1, pad=0):
         self.params = p = {name: value.astype(np.float64) for name, value in params.items()}
         self.layers = [
-            Convolution(p["W1"], p["b1"]),
+            Convolution(p["W1"], p["b1"], stride, pad),
             Relu(),
             MaxPooling(),
             Affine(p["W2"], p["b2"]),

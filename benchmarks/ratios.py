@@ -1,10 +1,10 @@
-"""Compare cnnlib with the book's way and with PyTorch: one table of ratios.
+"""Compare cnnlib with the book's way and with PyTorch: one table of ratios, in Markdown.
 
-    python benchmarks/ratios.py [--quick] [--repeats 40]
+    python benchmarks/ratios.py [--quick] [--turns 30] [--only WORD]
 
 Everything runs in turn in one process, and only ratios of medians count: the times of two machines
 do not compare. Rows that need PyTorch or MNIST are left out, with the reason, where they are not
-at hand. `README.md` beside this file holds the results of a named machine, and what bounds them.
+at hand. `README.md` beside this file holds the results of a named machine.
 """
 
 import argparse
@@ -14,41 +14,81 @@ from dataclasses import dataclass, field
 import numpy as np
 from book_way import Adam as BookAdam
 from book_way import BookNet
+from bounds import report, work_of_layer, work_of_network
 from train_mnist import train_quickly
-from turns import describe_machine, import_torch, peak_bytes, seconds_in_turn
+from turns import DISTURBED, Others, describe_machine, import_torch, peak_bytes, seconds_in_turn
 
 import cnnlib
+from cnnlib import ladder
 from cnnlib.layers import Convolution, Pooling
 
 BATCH = 100
+WAYS = {"at once": False, "rested": True}
+EXPLANATION = """
+At once: A B A B without a pause; OpenBLAS's threads go on spinning for some 26 ms after a product,
+and whatever follows, PyTorch most of all, has to share the cores with them. Rested: before each
+timed call a pause of 30 ms and one call that is not timed, so that nobody pays for another."""
 
 
 @dataclass
 class Table:
-    """Rows as they are measured, printed at once."""
+    """Rows of a Markdown table, printed as they are measured."""
 
-    repeats: int
-    quick: bool
+    turns: int
+    only: str = ""
+    disturbed: float = 0.0  # share of the cores that other programs used during the last row
+    missed: list = field(default_factory=list)  # rows for `bounds.report`
     skipped: list = field(default_factory=list)
 
+    def wants(self, what):
+        return self.only.lower() in what.lower()
+
     def head(self):
-        print(f"\n{'':58}  {'cnnlib':>8}  {'other':>8}  {'ratio':>6}  reach", flush=True)
+        print(
+            "| what / against | reach | at once: cnnlib / other = ratio | rested "
+            "| reached at once, rested |\n|---|---|---|---|---|"
+        )
 
-    def row(self, what, ours, theirs, reach, unit="ms"):
-        ratio = ours / theirs
-        mark = "" if ratio <= reach else "  not reached"
-        print(f"{what:58}  {ours:8.2f}  {theirs:8.2f}  {ratio:6.2f}  {reach:.2f} {unit}{mark}")
+    def row(self, what, reach, pairs, unit="ms"):
+        """Print one row from (ours, theirs) for each way of measuring, or from a single pair."""
+        cells = [
+            f"{ours:.2f} / {theirs:.2f} {unit} = **{ours / theirs:.2f}**" for ours, theirs in pairs
+        ]
+        verdict = ["yes" if ours / theirs <= reach else "no" for ours, theirs in pairs]
+        if len(pairs) == 1:
+            cells = ["", *cells]
+        if self.disturbed > DISTURBED:
+            verdict.append(f"DISTURBED: others used {self.disturbed:.0%} of the cores")
+        print(
+            f"| {what} | {reach:.2f} | {' | '.join(cells)} | {', '.join(verdict)} |",
+            flush=True,
+        )
 
-    def compare(self, what, reach, ours, *theirs, inner=1):
-        """Time `ours` against the better of `theirs`, and print the row."""
-        others = {f"other {i}": program for i, program in enumerate(theirs)}
-        times = seconds_in_turn({"ours": ours} | others, self.repeats, inner)
-        best = min(times[name] for name in others)
-        self.row(what, 1e3 * times["ours"], 1e3 * best, reach)
+    def compare(self, what, reach, ours, *theirs, work=None):
+        """Time `ours` against the better of `theirs`, both ways, and print the row."""
+        if not self.wants(what):
+            return
+        times = self.measure(ours, *theirs)
+        self.timed_row(what, reach, [(t[0], min(t[1:])) for t in times], work)
+
+    def measure(self, *programs):
+        """Give the seconds of each program, in a list for each way of measuring."""
+        named, others = dict(enumerate(programs)), Others()
+        times = [
+            list(seconds_in_turn(named, self.turns, rested).values()) for rested in WAYS.values()
+        ]
+        self.disturbed = others.share()
         return times
 
+    def timed_row(self, what, reach, pairs, work=None):
+        self.row(what, reach, [(1e3 * ours, 1e3 * theirs) for ours, theirs in pairs])
+        ours, theirs = pairs[-1]
+        if work and ours / theirs > reach:
+            self.missed.append((what, ours, theirs, reach, work))
+
     def skip(self, what, reason):
-        print(f"{what:58}  left out: {reason}")
+        if self.wants(what):
+            self.skipped.append(f"Left out: {what}: {reason}.")
 
 
 def random_digits(rng, N=10_000):
@@ -170,13 +210,15 @@ def compare_layers(table, torch, rng):
     nn = torch.nn
     x = rng.standard_normal((32, 16, 32, 32), dtype=np.float32)
     W = rng.standard_normal((32, 16, 3, 3), dtype=np.float32)
+    layer = Convolution(W, np.zeros(32, np.float32), 1, 1)
     dout = rng.standard_normal((32, 32, 32, 32), dtype=np.float32)
     table.compare(
         "convolution (32,16,32,32), 32 of 3x3, pad 1 / torch",
         1.5,
-        forward_and_backward(Convolution(W, np.zeros(32, np.float32), 1, 1), x, dout),
+        forward_and_backward(layer, x, dout),
         torch_forward_and_backward(torch, nn.Conv2d(16, 32, 3, padding=1), x, dout),
         torch_forward_and_backward(torch, nn.Conv2d(16, 32, 3, padding=1), x, dout, True),
+        work=work_of_layer(layer, x.shape[1:], len(x)),
     )
     x = rng.standard_normal((100, 30, 24, 24), dtype=np.float32)
     for mode, kind in (("max", nn.MaxPool2d), ("average", nn.AvgPool2d)):
@@ -189,6 +231,7 @@ def compare_layers(table, torch, rng):
                 forward_and_backward(layer, x, dout),
                 torch_forward_and_backward(torch, kind(size, 2), x, dout),
                 torch_forward_and_backward(torch, kind(size, 2), x, dout, True),
+                work=work_of_layer(layer, x.shape[1:], len(x)),
             )
 
 
@@ -216,23 +259,31 @@ def compare_im2col(table, rng):
 # ----------------------------------------------------------------------------- the networks
 
 
-def compare_inference(table, torch, rng, images):
+def compare_inference(table, torch, images):
+    """Time 1,000 digits a turn, a tenth of MNIST's test half: all batches are alike."""
     network, theirs = cnnlib.SimpleConvNet(rng=0), simple_conv_net(torch.nn).eval()
+    tensor, starts = torch.from_numpy(images), range(0, 1000, BATCH)
 
     def ours():
-        return [network.predict(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
-
-    tensor = torch.from_numpy(images)
+        return [network.predict(images[i : i + BATCH]) for i in starts]
 
     def other():
         with torch.inference_mode():
-            return [theirs(tensor[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+            return [theirs(tensor[i : i + BATCH]) for i in starts]
 
-    table.compare("inference of 10,000 digits, batches of 100 / torch", 1.2, ours, other)
+    table.compare(
+        "inference of MNIST digits, 1,000 a turn in batches of 100 / torch",
+        1.2,
+        ours,
+        other,
+        work=work_of_network(network, 1000, training=False),
+    )
 
 
 def compare_alexnet(table, torch, rng):
-    nn = torch.nn
+    what, nn = "AlexNet forward, one image / torch", torch.nn
+    if not table.wants(what):
+        return  # its 62 million weights take a second to draw
     network = cnnlib.AlexNet(rng=0)
     lrn = nn.LocalResponseNorm
     layers = [nn.Conv2d(3, 96, 11, 4), nn.ReLU(), lrn(5, 5e-4, k=2), nn.MaxPool2d(3, 2)]
@@ -249,60 +300,104 @@ def compare_alexnet(table, torch, rng):
         with torch.inference_mode():
             return theirs(torch.from_numpy(x))
 
-    table.compare("AlexNet forward, one image / torch", 2.0, lambda: network.predict(x), other)
+    work = work_of_network(network, 1, training=False)
+    table.compare(what, 2.0, lambda: network.predict(x), other, work=work)
 
 
-def compare_training_time(table, seconds_of_a_book_step):
-    """Train to 98.9 %, and compare with 20 epochs of the book's way, extrapolated from its step."""
-    what = "MNIST to 98.9 %, seconds / 20 epochs of the book's way"
-    if table.quick:
-        return table.skip(what, "--quick")
-    if not os.environ.get("CNNLIB_DATA_DIR"):
-        return table.skip(what, "set CNNLIB_DATA_DIR to a folder that holds mnist/")
-    accuracy, seconds = train_quickly(seed=0)
-    what = f"MNIST to {accuracy:.2%}, seconds / 20 epochs of the book's way"
-    table.row(what, seconds, 20 * 600 * seconds_of_a_book_step, 0.03, "s")
+def show_ladder(table, images, rng):
+    """Time the five ways of section 7.4 to compute one convolution; the loops do a single image."""
+    if not table.wants("ladder"):
+        return
+    x, W = images[:BATCH], rng.standard_normal((30, 1, 5, 5), dtype=np.float32)
+    loops, *others = ladder.RUNGS
+    programs = {rung.__name__: lambda rung=rung: rung(x, W) for rung in others}
+    seconds = {loops.__name__: BATCH * seconds_in_turn({0: lambda: loops(x[:1], W)}, 1)[0]}
+    seconds |= seconds_in_turn(programs, table.turns)
+    print("\n### The ladder of section 7.4: forward, (100,1,28,28), 30 filters 5x5, rested\n")
+    print("| rung | ms | times as fast as the loops | as the rung before |\n|---|---|---|---|")
+    slow = before = seconds[loops.__name__]
+    for name, time in seconds.items():
+        print(f"| {name} | {1e3 * time:,.2f} | {slow / time:,.0f} | {before / time:,.1f} |")
+        before = time
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=40, help="turns per program")
-    parser.add_argument("--quick", action="store_true", help="5 turns, and no training on MNIST")
-    options = parser.parse_args()
-    table = Table(5 if options.quick else options.repeats, options.quick)
-    torch = import_torch()
-    print(describe_machine())
-    print(f"medians of {table.repeats} turns; the smaller the ratio, the better for cnnlib")
-
-    rng = np.random.default_rng(1)
-    images, labels = random_digits(rng)
-    check_that_they_agree(images, labels)
-    table.head()
-
+def compare_with_the_book(table, images, labels, quick):
+    """Time the book's program once, for three rows; then memory, and the way to 98.9 %."""
     step = step_of_cnnlib(cnnlib.SimpleConvNet(rng=0), images, labels)
-    reported = step_of_the_book(images, labels, report_loss=True)
-    book = table.compare("training step / the book's program", 0.1, step, reported)
     silent = step_of_the_book(images, labels, report_loss=False)
-    table.compare("training step / the same without its second forward pass", 0.1, step, silent)
-    megabytes = [peak_bytes(program) / 1e6 for program in (step, silent)]
-    table.row("peak memory of a training step / the book's way", *megabytes, 0.4, "MB")
-    compare_training_time(table, book["other 0"])
-    compare_im2col(table, rng)
-    if torch is None:
-        return table.skip("everything against torch", "it is not installed (pip install torch)")
+    names = (
+        "training step / the book's program",
+        "training step / the same without its second forward pass",
+        "MNIST to {}, seconds / 20 epochs of the book's way",
+    )
+    if any(table.wants(name) for name in names):
+        times = table.measure(step, step_of_the_book(images, labels, report_loss=True), silent)
+        for k, name in enumerate(names[:2], start=1):
+            table.timed_row(name, 0.1, [(t[0], t[k]) for t in times])
+        compare_training_time(table, names[2], times[-1][1], quick)
+    what = "peak memory of a training step / the book's way"
+    if table.wants(what):
+        table.disturbed = 0  # bytes do not mind company
+        table.row(what, 0.4, [tuple(peak_bytes(program) / 1e6 for program in (step, silent))], "MB")
+
+
+def compare_training_time(table, what, seconds_of_a_book_step, quick):
+    """Train to 98.9 %, and compare with 20 epochs of the book's way, extrapolated from its step."""
+    if quick:
+        return table.skip(what.format("98.9 %"), "--quick")
+    if not os.environ.get("CNNLIB_DATA_DIR"):
+        return table.skip(what.format("98.9 %"), "set CNNLIB_DATA_DIR to a folder with mnist/")
+    others = Others()
+    accuracy, seconds = train_quickly(seed=0)
+    table.disturbed = others.share()
+    theirs = 20 * 600 * seconds_of_a_book_step
+    table.row(what.format(f"{accuracy:.2%}"), 0.03, [(seconds, theirs)], "s")
+
+
+def compare_steps_with_torch(table, torch, images, labels):
     networks = [
-        ("training step", cnnlib.SimpleConvNet(rng=0), simple_conv_net, 0.8),
-        ("LeNet-5 training step", cnnlib.LeNet(rng=0), lenet, 1.0),
+        ("training step / torch", cnnlib.SimpleConvNet(rng=0), simple_conv_net, 0.8),
+        ("LeNet-5 training step / torch", cnnlib.LeNet(rng=0), lenet, 1.0),
     ]
     for what, ours, theirs, reach in networks:
         others = [
             step_of_torch(torch, theirs(torch.nn), images, labels, channels_last)
             for channels_last in (False, True)
         ]
-        table.compare(f"{what} / torch", reach, step_of_cnnlib(ours, images, labels), *others)
-    compare_layers(table, torch, rng)
-    compare_inference(table, torch, rng, images)
-    compare_alexnet(table, torch, rng)
+        step, work = step_of_cnnlib(ours, images, labels), work_of_network(ours, BATCH)
+        table.compare(what, reach, step, *others, work=work)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--turns", type=int, default=30, help="turns per program")
+    parser.add_argument("--quick", action="store_true", help="5 turns, and no training on MNIST")
+    parser.add_argument("--only", metavar="WORD", default="", help="rows whose name has the word")
+    options = parser.parse_args()
+    if options.turns < 1:
+        parser.error(f"--turns must be at least 1, got {options.turns}")
+    table = Table(5 if options.quick else options.turns, options.only)
+    torch = import_torch()
+    print(describe_machine())
+    print(f"Medians of {table.turns} turns; the smaller the ratio, the better for cnnlib.\n")
+
+    rng = np.random.default_rng(1)
+    images, labels = random_digits(rng)
+    check_that_they_agree(images, labels)
+    table.head()
+    compare_with_the_book(table, images, labels, options.quick)
+    compare_im2col(table, rng)
+    if torch is None:
+        table.skip("everything / torch", "it is not installed (pip install torch)")
+    else:
+        compare_steps_with_torch(table, torch, images, labels)
+        compare_layers(table, torch, rng)
+        compare_inference(table, torch, images)
+        compare_alexnet(table, torch, rng)
+    print(EXPLANATION, *table.skipped, sep="\n")
+    show_ladder(table, images, rng)
+    if table.missed:
+        report(table.missed)
 
 
 if __name__ == "__main__":

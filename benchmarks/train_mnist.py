@@ -12,11 +12,12 @@ import time
 import cnnlib
 
 
-def train_quickly(seed=0, epochs=4, lr=0.002):
-    """Train the same network to the same accuracy in a fifth of the epochs.
+def train_quickly(seed=0, epochs=5, lr=0.004):
+    """Train the same network to the same accuracy in a quarter of the epochs.
 
     The learning rate falls in a straight line to zero: long steps at first, short ones at the end,
-    where the book's constant rate keeps jumping around the minimum.
+    where the book's constant rate keeps jumping around the minimum. Epochs and rate were chosen on
+    5,000 of the training images, held out, never on the test images.
 
     Returns
     -------

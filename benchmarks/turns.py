@@ -10,24 +10,23 @@ import threadpoolctl
 
 import cnnlib.memory
 
-PAUSE = 0.03  # seconds
+PAUSE = 0.03  # seconds; OpenBLAS's threads spin for some 26 ms after a product
+DISTURBED = 0.05  # share of the cores used by others from which a measurement says so
 
 
-def seconds_in_turn(programs, repeats, inner=1):
+def seconds_in_turn(programs, turns, rested=True):
     """Run programs in turn, A B A B, and give the median time of one call of each.
-
-    Before each timed turn there is a pause and a call that is not timed. Without them one program
-    pays for another: OpenBLAS's threads go on spinning for some 25 ms after a product, and a
-    PyTorch step that follows at once takes two to four times as long.
 
     Parameters
     ----------
     programs : dict of str to callable
         Called without arguments.
-    repeats : int
+    turns : int
         Number of turns.
-    inner : int, default 1
-        Calls in each timed turn, for what takes less than a millisecond.
+    rested : bool, default True
+        Before each timed call, wait until the threads of the program before have gone to sleep,
+        and make one call that is not timed. Otherwise each program starts at once where the one
+        before has stopped, after a single call of each to warm up.
 
     Returns
     -------
@@ -35,14 +34,16 @@ def seconds_in_turn(programs, repeats, inner=1):
         Seconds.
     """
     times = {name: [] for name in programs}
-    for _ in range(repeats):
+    for program in programs.values():
+        program()
+    for _ in range(turns):
         for name, program in programs.items():
-            time.sleep(PAUSE)
-            program()
-            start = time.perf_counter()
-            for _ in range(inner):
+            if rested:
+                time.sleep(PAUSE)
                 program()
-            times[name].append((time.perf_counter() - start) / inner)
+            start = time.perf_counter()
+            program()
+            times[name].append(time.perf_counter() - start)
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
@@ -61,6 +62,29 @@ def peak_bytes(program):
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+class Others:
+    """What share of the cores other programs have used since this was made."""
+
+    def __init__(self):
+        self.start = self._seconds()
+
+    def share(self):
+        """Give the share, 0 to 1; 0 also where the system does not tell (only Linux does)."""
+        wall, others = (now - then for now, then in zip(self._seconds(), self.start, strict=True))
+        return min(1.0, max(0.0, others / (wall * os.cpu_count())))
+
+    @staticmethod
+    def _seconds():
+        """Give the time by the clock, and the processor time of all programs but this one."""
+        try:
+            with open("/proc/stat") as file:
+                user, nice, system, _idle, _waiting, *more = map(int, file.readline().split()[1:9])
+        except (OSError, ValueError):
+            return time.perf_counter(), 0
+        ticks = user + nice + system + sum(more)  # interrupts, and what the host took away
+        return time.perf_counter(), ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 def threads():

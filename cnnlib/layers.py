@@ -15,23 +15,32 @@ import numpy as np
 
 from cnnlib.memory import new_array
 from cnnlib.windows import (
-    add_whole_lines,
-    add_windows,
     check_images,
     conv_output_size,
     pad_images,
-    sliding_windows,
     whole_number,
 )
 
 CACHE = 2**19  # bytes that fit into a processor's second-level cache with room to spare
+SMALL = 200  # places; Convolution takes images with smaller feature maps in packs, side by side
+PACK = 2**21  # bytes of windows in a pack: more than CACHE, for its gain is in the long runs
 
 
-def _groups(N, bytes_per_image):
+def _groups(N, bytes_per_image, limit=CACHE):
     """Yield slices of a few images each, so few that their numbers fit into the cache."""
-    n = max(1, CACHE // bytes_per_image)
+    n = max(1, limit // bytes_per_image)
     for start in range(0, N, n):
         yield slice(start, min(start + n, N))
+
+
+def _packs(images, small):
+    """Show m images (m, C, H, W) as g packs of n, (g, C, H, W, n), without a copy.
+
+    Large images make m packs of one. Small ones make one pack of m: laid out like that in memory,
+    the same element of all images stands side by side, and a line of windows, ten numbers in one
+    image, is a run of several hundred. Copies, sums and products are far faster on long runs.
+    """
+    return images.transpose(1, 2, 3, 0)[np.newaxis] if small else images[..., np.newaxis]
 
 
 class Layer:
@@ -76,7 +85,7 @@ class Layer:
 
 
 class Convolution(Layer):
-    """Slide FN filters over the images: one matrix product per image.
+    """Slide FN filters over the images: one matrix product per image, or per pack of small ones.
 
     ::
 
@@ -84,7 +93,8 @@ class Convolution(Layer):
 
     The book writes ``im2col(x) @ W.reshape(FN, -1).T`` and then moves the channels back to the
     front. Here the windows stand in columns instead of rows; the product then comes out as
-    (FN, OH*OW), channels first already, and no number has to be moved again.
+    (FN, OH*OW), channels first already, and no number has to be moved again. Only where OH*OW is
+    small are n images taken side by side, as (FN, OH*OW*n): a few large products beat many tiny.
 
     Parameters
     ----------
@@ -159,14 +169,17 @@ class Convolution(Layer):
         """
         N, *image_shape = check_float_images(x)
         FN, OH, OW = self.output_shape(image_shape)
-        _, _, FH, FW = self.W.shape
-        windows = sliding_windows(x, FH, FW, self.stride, self.pad)  # (N, C, FH, FW, OH, OW)
+        small = OH * OW <= SMALL
         filters = np.column_stack([self.W.reshape(FN, -1), self.b])  # (FN, C*FH*FW + 1)
         filters = filters.astype(x.dtype, copy=False)
-        out = new_array((N, FN, OH * OW), x.dtype)
-        for some, col in self._columns(windows):  # (n, C*FH*FW + 1, OH*OW)
-            np.matmul(filters, col, out=out[some])  # (n, FN, OH*OW)
-        return self._keep(train_flg, out.reshape(N, FN, OH, OW), x.shape, windows)
+        out = new_array((N, FN, OH, OW), x.dtype)
+        for some, col in self._columns(x, small):  # (g, C*FH*FW + 1, OH*OW*n)
+            if small:  # out of the pack again
+                maps = _packs(out[some], small)  # (1, FN, OH, OW, n)
+                maps[...] = (filters @ col).reshape(maps.shape)
+            else:  # straight to where it belongs
+                np.matmul(filters, col, out=out[some].reshape(-1, FN, OH * OW))
+        return self._keep(train_flg, out, x)
 
     def backward(self, dout, need_dx=True):
         """Send the gradient to the filters, the bias and the images.
@@ -183,57 +196,74 @@ class Convolution(Layer):
         ndarray, shape (N, C, H, W), or None
             Gradient of the loss by x.
         """
-        x_shape, windows = self._recall(dout)
-        N, C, FH, FW, OH, OW = windows.shape
-        FN, K = len(self.W), C * FH * FW
-        dout = dout.reshape(N, FN, OH * OW)
-        dfilters = np.zeros((FN, K + 1), dout.dtype)
-        dx = new_array(x_shape, dout.dtype) if need_dx else None
-        for some, col in self._columns(windows):
-            if OH * OW < FN:  # one product over all places of these images
-                dfilters += np.tensordot(dout[some], col, axes=([0, 2], [0, 2]))
-            else:  # one for each image, added up
-                dfilters += (dout[some] @ col.transpose(0, 2, 1)).sum(axis=0)
-            if need_dx:
-                dx[some] = self._send_back(dout[some], dx[some].shape)
-        self.dW = dfilters[:, :K].reshape(self.W.shape)
-        self.db = dfilters[:, K].copy()  # the bias went to every place: all its gradients add up
+        (x,) = self._recall(dout)
+        _, FN, OH, OW = dout.shape
+        small = OH * OW <= SMALL
+        dfilters = np.zeros((self.W[0].size + 1, FN), dout.dtype)  # (C*FH*FW + 1, FN)
+        for some, col in self._columns(x, small):
+            packs = np.ascontiguousarray(_packs(dout[some], small))  # (g, FN, OH, OW, n)
+            packs = packs.reshape(len(packs), FN, -1).transpose(0, 2, 1)  # (g, OH*OW*n, FN)
+            dfilters += (col @ packs).sum(axis=0)
+        self.dW = dfilters[:-1].T.reshape(self.W.shape)
+        self.db = dfilters[-1].copy()  # the bias went to every place: all its gradients add up
+        return self._send_back(dout, x.shape, small) if need_dx else None
+
+    def _send_back(self, dout, x_shape, small):
+        """Send gradients (N, FN, OH, OW) through the filters to the images, (N, C, H, W).
+
+        Place (p, q) of map f sends ``dout * W[f, c, i, j]`` to place (p*S + i, q*S + j) of channel
+        c. The step to the right, by j, is taken before the matrix product, in FW copies of dout;
+        the step down, by i, after it, where FH results are added up. `add_windows` takes both
+        after the product, and has FH*FW results to add.
+        """
+        N, FN, OH, OW = dout.shape
+        _, C, FH, FW = self.W.shape
+        _, _, H, W = x_shape
+        S, P, line = self.stride, self.pad, W + 2 * self.pad
+        filters = self.W.transpose(2, 1, 0, 3).reshape(FH * C, FN * FW)
+        filters = filters.astype(dout.dtype, copy=False)
+        dx = new_array(x_shape, dout.dtype)
+        copies = np.zeros(0)
+        for some in _groups(N, FN * FW * OH * line * dout.itemsize, PACK if small else CACHE):
+            packs = _packs(dout[some], small)  # (g, FN, OH, OW, n)
+            g, *_, n = packs.shape
+            shape = (g, FN, FW, OH, line, n)
+            if copies.shape != shape:  # the first group, or a smaller one at the end
+                copies = np.zeros(shape, dout.dtype)
+                lines = new_array((g, FH, C, OH, line, n), dout.dtype)
+                dimages = new_array((g, C, H + 2 * P, line, n), dout.dtype)
+            for j in range(FW):  # what lies between and beside these places stays zero
+                copies[:, :, j, :, j : j + S * OW : S] = packs
+            np.matmul(filters, copies.reshape(g, FN * FW, -1), out=lines.reshape(g, FH * C, -1))
+            dimages[...] = 0
+            for i in range(FH):
+                dimages[:, :, i : i + S * OH : S] += lines[:, i]
+            _packs(dx[some], small)[...] = dimages[:, :, P : P + H, P : P + W]
         return dx
 
-    def _send_back(self, dout, x_shape):
-        """Send gradients (n, FN, OH*OW) through the filters into the windows, and add those up."""
-        FN, C, FH, FW = self.W.shape
-        n, _, _, W = x_shape
-        _, OH, OW = self.output_shape(x_shape[1:])
-        W_T = self.W.reshape(FN, -1).T.astype(dout.dtype, copy=False)  # (C*FH*FW, FN)
-        if self.stride > 1:
-            dcol = np.matmul(W_T, dout, out=new_array((n, len(W_T), OH * OW), dout.dtype))
-            dwindows = dcol.reshape(n, C, FH, FW, OH, OW)
-            return add_windows(dwindows, x_shape, self.stride, self.pad)
-        # With zeros after them the lines of dout become as long as those of the padded images.
-        line = W + 2 * self.pad
-        lines = np.zeros((n, FN, OH, line), dout.dtype)
-        lines[:, :, :, :OW] = dout.reshape(n, FN, OH, OW)
-        dcol = new_array((n, len(W_T), OH * line), dout.dtype)
-        np.matmul(W_T, lines.reshape(n, FN, OH * line), out=dcol)
-        return add_whole_lines(dcol.reshape(n, C, FH, FW, OH, line), x_shape, self.pad)
-
-    def _columns(self, windows):
+    def _columns(self, x, small):
         """Lay out the windows of a few images at a time, one window per column.
 
         Their matrix is small enough for the processor's cache, and the next few images are laid
         out over it. Under each window stands a 1: the product multiplies it with the bias.
         """
-        N, C, FH, FW, OH, OW = windows.shape
-        K, P = C * FH * FW, OH * OW
-        col = None
-        for some in _groups(N, (K + 1) * P * windows.itemsize):
-            n = some.stop - some.start
-            if col is None:
-                col = new_array((n, K + 1, P), windows.dtype)
+        N, C, H, W = x.shape
+        _, OH, OW = self.output_shape((C, H, W))
+        _, _, FH, FW = self.W.shape
+        S, P, K = self.stride, self.pad, C * FH * FW
+        images = np.zeros(0)
+        for some in _groups(N, (K + 1) * OH * OW * x.itemsize, PACK if small else CACHE):
+            packs = _packs(x[some], small)  # (g, C, H, W, n)
+            g, *_, n = packs.shape
+            shape = (g, C, H + 2 * P, W + 2 * P, n)
+            if images.shape != shape:  # the first group, or a smaller one at the end
+                images = np.zeros(shape, x.dtype)
+                windows = np.lib.stride_tricks.sliding_window_view(images, (FH, FW), axis=(2, 3))
+                windows = windows[:, :, ::S, ::S].transpose(0, 1, 5, 6, 2, 3, 4)
+                col = new_array((g, K + 1, OH * OW * n), x.dtype)
                 col[:, K] = 1
-            col = col[:n]
-            col[:, :K].reshape(n, C, FH, FW, OH, OW)[...] = windows[some]
+            images[:, :, P : P + H, P : P + W] = packs
+            col[:, :K].reshape(windows.shape)[...] = windows  # (g, C, FH, FW, OH, OW, n)
             yield some, col
 
 
@@ -309,15 +339,24 @@ class Pooling(Layer):
         N, *image_shape = check_float_images(x)
         C, OH, OW = self.output_shape(image_shape)
         padded = pad_images(x, self.pad, -np.inf if self.mode == "max" else 0)
-        out = new_array((N, C, OH, OW), x.dtype)
-        kept = []
-        for some in _groups(N, padded[0].nbytes):
-            rows, winners = self._pool(padded[some], self.pool_w, axis=3)  # (n, C, H + 2P, OW)
-            out[some], row_winners = self._pool(rows, self.pool_h, axis=2)  # (n, C, OH, OW)
-            kept.append((some, rows.shape, winners, row_winners))
-        if self.mode == "average":
-            out /= self.pool_h * self.pool_w
-        return self._keep(train_flg, out, padded.shape, kept)
+        _, _, H, W = padded.shape
+        channels = padded.reshape(N * C, H * W)
+        out = new_array((N * C, OH, OW), x.dtype)
+        ahead = None
+        if train_flg and self.mode == "max":  # for each maximum, how far its place is ahead
+            furthest = (self.pool_h - 1) * W + self.pool_w - 1
+            ahead = new_array(out.shape, np.min_scalar_type(furthest))  # most often a single byte
+        for some in _groups(N * C, 2 * channels[0].nbytes):
+            run = channels[some].reshape(-1)
+            run_ahead = None if ahead is None else np.zeros(len(run), ahead.dtype)
+            for size, step in ((self.pool_w, 1), (self.pool_h, W)):  # along lines, then across
+                run, run_ahead = self._pool(run, run_ahead, size, step)
+            out[some] = self._first_places(run, out[some].shape, H, W)
+            if ahead is not None:
+                ahead[some] = self._first_places(run_ahead, out[some].shape, H, W)
+            if self.mode == "average":
+                out[some] /= self.pool_h * self.pool_w
+        return self._keep(train_flg, out.reshape(N, C, OH, OW), padded.shape, ahead)
 
     def backward(self, dout):
         """Send each gradient to where the maximum came from, or an equal share to every place.
@@ -333,64 +372,65 @@ class Pooling(Layer):
             Gradient of the loss by x. Where several places tie for a maximum, the first one, read
             line by line, receives all of it.
         """
-        padded_shape, kept = self._recall(dout)
-        if self.mode == "average":
-            dout = dout / (self.pool_h * self.pool_w)
-        dpadded = new_array(padded_shape, dout.dtype)
-        for some, rows_shape, winners, row_winners in kept:
-            drows = self._send_back(dout[some], rows_shape, row_winners, self.pool_h, axis=2)
-            shape = dpadded[some].shape
-            dpadded[some] = self._send_back(drows, shape, winners, self.pool_w, axis=3)
-        _, _, H, W = padded_shape
+        padded_shape, ahead = self._recall(dout)
+        N, C, H, W = padded_shape
+        dout = dout.reshape(N * C, *dout.shape[2:])
+        dchannels = new_array((N * C, H * W), dout.dtype)
+        first = None
+        for some in _groups(N * C, 2 * dchannels[0].nbytes):
+            drun, shape = dchannels[some].reshape(-1), dout[some].shape
+            if self.mode == "max":
+                if first is None:
+                    first = self._first_places(np.arange(len(drun)), shape, H, W).copy()
+                winners = first[: len(ahead[some])] + ahead[some]
+                drun[...] = 0
+                np.add.at(drun, winners.reshape(-1), dout[some].reshape(-1))
+            else:
+                shares = np.zeros_like(drun)
+                places = self._first_places(shares, shape, H, W)
+                np.divide(dout[some], self.pool_h * self.pool_w, out=places)
+                drun[...] = self._spread(self._spread(shares, self.pool_h, W), self.pool_w, 1)
+        dpadded = dchannels.reshape(padded_shape)
         return dpadded[:, :, self.pad : H - self.pad, self.pad : W - self.pad]
 
-    def _pool(self, x, size, axis):
-        """Take maximum or sum of `size` neighbours along one axis of x, in steps of the stride.
+    def _pool(self, run, ahead, size, step):
+        """Take maximum or sum of `size` numbers of a run, `step` apart, from each place on.
 
-        The second result is for the way back: for each place but the first, whether it beat all
-        places before it. Of equal numbers the first one wins.
+        In memory the channels are one long run of numbers: the right neighbour of a number is one
+        step ahead, the one below W steps. So one operation on two long pieces of the run serves all
+        windows, those between the strides included: NumPy is so much faster at long pieces than at
+        picking numbers that this pays. A window across the end of a line means nothing, and nobody
+        asks for it; nor shall anybody be warned of its sum.
+
+        `ahead` tells how many steps lie between a place and what stands for it so far. A place
+        further ahead takes over only with a larger number: of equal ones the first one wins.
         """
-        out, *others = self._places(x, size, axis)
-        winners = []
-        for place in others:
-            if self.mode == "max":
-                winners.append(place > out)
-                out = np.maximum(out, place)
-            else:
-                out = out + place
-        return out, winners
+        n = len(run) - (size - 1) * step
+        out, out_ahead = run[:n], None if ahead is None else ahead[:n]
+        for k in range(step, size * step, step):
+            place = run[k : k + n]
+            if self.mode == "average":
+                with np.errstate(over="ignore", invalid="ignore"):
+                    out = out + place
+                continue
+            if ahead is not None:
+                won = (place > out).view(np.uint8)  # 1 or 0
+                # Later winners are further ahead, so that the largest number is the last of them.
+                out_ahead = np.maximum(out_ahead, won * (ahead[k : k + n] + ahead.dtype.type(k)))
+            out = np.maximum(out, place)
+        return out, out_ahead
 
-    def _send_back(self, dout, shape, winners, size, axis):
-        """Send the gradients of `_pool` back: to the winners, or to all places alike."""
-        dx = np.zeros(shape, dout.dtype)
+    def _spread(self, run, size, step):
+        """Give each number of a run to `size` places, `step` apart, from its own on; add all up."""
+        out = run.copy()
+        for k in range(step, size * step, step):
+            out[k:] += run[:-k]
+        return out
 
-        def give(dplace, part):
-            if self.stride < size:  # windows overlap: what they send adds up
-                dplace += part
-            else:
-                dplace[...] = part
-
-        first, *others = self._places(dx, size, axis)
-        if self.mode == "average":
-            for dplace in others:
-                give(dplace, dout)
-        else:
-            for dplace, won in zip(others[::-1], winners[::-1], strict=True):
-                part = dout * won
-                give(dplace, part)
-                dout = dout - part  # what is left goes to one of the places before
-        give(first, dout)
-        return dx
-
-    def _places(self, x, size, axis):
-        """List, for each of the `size` places in a window along one axis, that place of all."""
-        n = conv_output_size(x.shape[axis], size, self.stride)
-        at = [slice(None)] * 4
-        places = []
-        for i in range(size):
-            at[axis] = slice(i, i + self.stride * n, self.stride)
-            places.append(x[tuple(at)])
-        return places
+    def _first_places(self, run, shape, H, W):
+        """Show the upper left places of all windows, (n, OH, OW), in a run of n channels."""
+        strides = np.array([H * W, self.stride * W, self.stride]) * run.itemsize
+        return np.ndarray(shape, run.dtype, run, strides=strides)
 
 
 class Affine(Layer):
@@ -502,7 +542,8 @@ class Relu(Layer):
     def forward(self, x, train_flg=True):
         """Compute max(x, 0), element by element, for x of any shape."""
         out = np.maximum(x, 0, out=new_array(x.shape, x.dtype))
-        return self._keep(train_flg, out, np.greater(x, 0, out=new_array(x.shape, bool)))
+        positive = np.greater(x, 0, out=new_array(x.shape, bool)) if train_flg else None
+        return self._keep(train_flg, out, positive)
 
     def backward(self, dout):
         """Return `dout` where x was positive, and 0 elsewhere."""

@@ -246,40 +246,6 @@ def add_windows(windows, input_shape, stride=1, pad=0):
     return x[:, :, pad : pad + H, pad : pad + W]
 
 
-def add_whole_lines(windows, input_shape, pad=0):
-    """Do what `add_windows` does for stride 1, several times as fast, in whole images.
-
-    The windows of one line come in lines as long as those of the padded images, W + 2*P, with zeros
-    behind the last window. Then place (i, j) of all windows of an image is one run of memory, and
-    goes to one run of memory: instead of OH short lines, a single long one is added. The zeros fall
-    onto the beginning of the next line and change nothing.
-
-    Parameters
-    ----------
-    windows : ndarray, shape (N, C, FH, FW, OH, W + 2*P)
-        One number for each place in each window, and zeros.
-    input_shape : tuple of int
-        Shape (N, C, H, W) of the images the windows belong to.
-    pad : int
-        As the windows were read.
-
-    Returns
-    -------
-    ndarray, shape (N, C, H, W)
-        Sums, in the dtype of `windows`; what falls into the padding is dropped.
-    """
-    N, C, H, W = input_shape
-    _, _, FH, FW, OH, line = windows.shape
-    runs = windows.reshape(N, C, FH, FW, OH * line)
-    x = np.zeros((N, C, (H + 2 * pad) * line + FW - 1), dtype=windows.dtype)
-    for i in range(FH):
-        for j in range(FW):
-            start = i * line + j
-            x[:, :, start : start + OH * line] += runs[:, :, i, j]
-    x = x[:, :, : (H + 2 * pad) * line].reshape(N, C, H + 2 * pad, line)
-    return x[:, :, pad : pad + H, pad : pad + W]
-
-
 def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
     """Lay out every window of every image as one row of a matrix.
 

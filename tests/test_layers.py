@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import signal
 from scipy.special import expit, log_softmax
 
-from cnnlib import naive
+from cnnlib import layers, naive
 from cnnlib.gradients import check_gradient
 from cnnlib.layers import (
     Affine,
@@ -65,6 +65,36 @@ def test_convolution_equals_the_loops(case):
     ):
         close(ours, loops)
     assert layer.backward(dout, need_dx=False) is None
+
+
+@pytest.mark.parametrize("group", [1, 2, 5])
+@pytest.mark.parametrize("small", [0, 10**9], ids=["image by image", "packs"])
+@pytest.mark.parametrize("seed", range(6))
+def test_ways_to_group_images_agree_with_the_loops(monkeypatch, group, small, seed):
+    """Few images at a time, a smaller group at the end, side by side or one by one."""
+    monkeypatch.setattr(layers, "SMALL", small)
+    monkeypatch.setattr(
+        layers, "_groups", lambda N, *_: (slice(i, min(i + group, N)) for i in range(0, N, group))
+    )
+    rng = np.random.default_rng(seed)
+    N, C, FN, FH, FW, stride = (int(v) for v in rng.integers(1, (8, 4, 4, 5, 5, 4)))
+    pad = int(rng.integers(0, min(FH, FW)))
+    x = rng.integers(-3, 4, (N, C, FH + 4, FW + 3)).astype(float)
+    W, b = rng.standard_normal((FN, C, FH, FW)), rng.standard_normal(FN)
+    layer = Convolution(W, b, stride, pad)
+    out = layer.forward(x)
+    close(out, naive.convolve(x, W, b, stride, pad))
+    dout = rng.standard_normal(out.shape)
+    ours = (layer.backward(dout), layer.dW, layer.db)
+    for gradient, expected in zip(
+        ours, naive.convolve_backward(dout, x, W, stride, pad), strict=True
+    ):
+        close(gradient, expected)
+    pooling = Pooling(FH, FW, stride, pad)
+    out = pooling.forward(x)
+    close(out, naive.max_pool(x, FH, FW, stride, pad))
+    dout = rng.standard_normal(out.shape)
+    close(pooling.backward(dout), naive.max_pool_backward(dout, x, FH, FW, stride, pad))
 
 
 @given(convolutions(), poolings(), st.sampled_from(["max", "average"]))
@@ -228,6 +258,26 @@ def test_max_pooling_never_picks_the_padding():
     assert (out == -5).all()
     average = Pooling(2, 2, stride=2, pad=1, mode="average").forward(np.ones((1, 1, 2, 2)))
     assert (average == 0.25).all()  # zeros of the padding count
+
+
+def test_pooling_windows_over_more_than_a_byte():
+    """How far ahead a maximum lies may need more than 8 bits: 2 lines of 300 and more."""
+    rng = np.random.default_rng(2)
+    x = rng.integers(0, 5, (1, 2, 4, 300)).astype(float)
+    layer = Pooling(3, 3, 1)
+    out = layer.forward(x)
+    close(out, naive.max_pool(x, 3, 3, 1))
+    dout = rng.standard_normal(out.shape)
+    close(layer.backward(dout), naive.max_pool_backward(dout, x, 3, 3, 1))
+
+
+@pytest.mark.parametrize("mode", ["max", "average"])
+def test_pooling_keeps_infinity_and_nan_in_their_windows(mode):
+    x = np.zeros((1, 1, 4, 4))
+    x[0, 0, 0, 3], x[0, 0, 1, 0], x[0, 0, 3, 3] = np.inf, -np.inf, np.nan
+    out = Pooling(2, 2, mode=mode).forward(x)[0, 0]  # a warning would be an error here
+    assert out[0, 1] == np.inf and out[1, 0] == 0 and np.isnan(out[1, 1])
+    assert out[0, 0] == (0 if mode == "max" else -np.inf)
 
 
 def test_sigmoid_equals_scipy_far_out():

@@ -9,7 +9,6 @@ import pytest
 from cnnlib import SimpleConvNet
 from cnnlib.layers import Affine, Convolution, Pooling, Relu
 from cnnlib.memory import LIMIT, SMALL, _shelf, new_array
-from cnnlib.windows import add_whole_lines, add_windows
 
 SHAPE = (7, 5, 41, 37)  # float32: 212,380 bytes, which no other test asks for
 
@@ -125,16 +124,3 @@ def test_one_network_asked_from_two_threads():
     assert len(found) == 20
     for scores in found:
         np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_whole_lines_give_what_windows_give(seed):
-    rng = np.random.default_rng(seed)
-    N, C, FH, FW, pad = *rng.integers(1, 5, 4).tolist(), seed % 3
-    H, W = FH + int(rng.integers(6)), FW + int(rng.integers(6))
-    OH, OW, line = H + 2 * pad - FH + 1, W + 2 * pad - FW + 1, W + 2 * pad
-    windows = rng.standard_normal((N, C, FH, FW, OH, OW))
-    lines = np.zeros((N, C, FH, FW, OH, line))
-    lines[..., :OW] = windows
-    expected = add_windows(windows, (N, C, H, W), pad=pad)
-    np.testing.assert_allclose(add_whole_lines(lines, (N, C, H, W), pad), expected, atol=1e-12)
