@@ -144,8 +144,6 @@ CASES = {
     "pooling, gaps": (pooling.steps, (ints(2, 5, 5), 2, 2, 3, 3)),
     "pooling, 1": (pooling.steps, ([[[7]]], 1, 1)),
     "pooling, large": (pooling.steps, (ints(1, 28, 28), 2, 2)),
-    "memory": (im2col.memory, (28, 5, 1, 2)),
-    "memory of 1": (im2col.memory, (1, 1)),
     "timings": (im2col.timings, (["plain loops", "im2col"], [2.3, 0.0004])),
     "timing": (im2col.timings, (["one"], [1.0])),
     "timings, slower": (im2col.timings, (["a", "b"], [1e-8, 60.0])),

@@ -397,3 +397,12 @@ def test_pooling_has_windows_and_no_filter():
 def test_max_pooling_names_the_winner():
     explorer = WindowExplorer([[1, 5, 2], [3, 5, 4]], np.ones((2, 2)), mode="max pooling")
     assert explorer._view.picture["winners"] == [[1, 0]]  # the first of two fives
+
+
+def test_room_is_kept_for_a_note_only_where_one_can_come():
+    def below(**settings):
+        return WindowExplorer(**settings)._view.look["below"]
+
+    even = {"x": np.ones((2, 4, 4)), "W": np.ones((2, 2, 2)), "stride": 2}
+    assert below(**even, sliders=["channels"]) < below(**even, sliders=["stride"])
+    assert below(**even | {"stride": 3}, sliders=[]) == below(**even, sliders=["stride"])

@@ -253,7 +253,7 @@ def shrinking(size, filter_size, pad=0, stride=1, layers=8):
     style.write(ax, canvas.left, bottom + 18, note, 12, style.MUTED)
     if not fits:
         reason = f"no {name} filter fits into {labels[-1]}"
-        end = canvas.left + style.text_width(note, 12) + 5
+        end = canvas.left + style.text_width(note, 12) + 8
         style.write(ax, end, bottom + 18, reason, 12, style.TEXT_COLORS["window"])
         note += f" {reason}"
     return canvas.finish(

@@ -208,7 +208,8 @@ def to_html(figure, dpi=DPI):
     picture = base64.b64encode(to_png(figure, dpi)).decode("ascii")
     return (
         f'<img alt="{html.escape(figure.alt)}" width="{width}" '
-        f'style="max-width: 100%; height: auto; aspect-ratio: {width} / {height}; margin: 0" '
+        f'style="max-width: 100%; height: auto; aspect-ratio: {width} / {height}; margin: 0; '
+        f'vertical-align: top" '
         f'src="data:image/png;base64,{picture}">'
     )
 
