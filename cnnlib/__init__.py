@@ -5,11 +5,17 @@ Read the modules in this order; each needs only those before it::
     windows      how many windows fit; im2col and col2im
     naive        convolution and pooling as plain loops
     layers       Convolution, Pooling, Affine, Relu, ...: forward and backward
+    ladder       one convolution in five ways, each faster
+    partial      convolutions whose filters see some of the channels
     gradients    gradients by differences, to check backward
-    networks     SimpleConvNet, LeNet, AlexNet
+    networks     SimpleConvNet, DeepConvNet, LeNet, AlexNet
+    lenet        LeNet-5 as it was published
     optimizers   SGD, Momentum, ..., Adam
     trainer      the training loop
+    trained      weights that come with the package
+    introspection  what neurons answer to, and where they look (not loaded by itself)
     datasets     handwritten digits
+    centring     from a drawing to a digit as MNIST has it
 
 ``figures`` draws and ``widgets`` moves; neither is loaded by ``import cnnlib``.
 
@@ -24,6 +30,7 @@ Notation, in code, notebooks and error messages alike::
     dx, dW, db               gradients of the loss by x, W, b; dout by the output
 """
 
+from cnnlib.centring import centre_digit
 from cnnlib.datasets import load_digits28, load_fashion_mnist, load_mnist
 from cnnlib.gradients import check_gradient, gradient_check, numerical_gradient
 from cnnlib.layers import (
@@ -36,8 +43,11 @@ from cnnlib.layers import (
     Sigmoid,
     SoftmaxWithLoss,
 )
-from cnnlib.networks import AlexNet, LeNet, SimpleConvNet
+from cnnlib.lenet import LeNet5, ScaledTanh, Subsampling
+from cnnlib.networks import AlexNet, DeepConvNet, LeNet, SimpleConvNet
 from cnnlib.optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from cnnlib.partial import GroupedConvolution, TableConvolution
+from cnnlib.trained import filter_history, load_trained
 from cnnlib.trainer import Trainer
 from cnnlib.windows import col2im, conv_output_size, im2col
 
@@ -48,25 +58,34 @@ __all__ = [
     "Affine",
     "AlexNet",
     "Convolution",
+    "DeepConvNet",
     "Dropout",
+    "GroupedConvolution",
     "LeNet",
+    "LeNet5",
     "LocalResponseNormalization",
     "Momentum",
     "Nesterov",
     "Pooling",
     "RMSprop",
     "Relu",
+    "ScaledTanh",
     "Sigmoid",
     "SimpleConvNet",
     "SoftmaxWithLoss",
+    "Subsampling",
+    "TableConvolution",
     "Trainer",
+    "centre_digit",
     "check_gradient",
     "col2im",
     "conv_output_size",
+    "filter_history",
     "gradient_check",
     "im2col",
     "load_digits28",
     "load_fashion_mnist",
     "load_mnist",
+    "load_trained",
     "numerical_gradient",
 ]

@@ -2,13 +2,15 @@
 
 `SimpleConvNet` is the network of section 7.5, written out as the book lists it. What it shares with
 all others (predict, loss, accuracy, gradient, saving) stands above it in `Network`, and fits on a
-page because every layer answers to the same two words, forward and backward. `LeNet` and `AlexNet`
-(section 7.7) follow, on the same base.
+page because every layer answers to the same two words, forward and backward. `DeepConvNet` (for
+section 7.6.2), `LeNet` and `AlexNet` (section 7.7) follow on the same base, stacked layer by layer.
 """
 
 import copy
+import math
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +26,32 @@ from cnnlib.layers import (
     SoftmaxWithLoss,
     class_indices,
 )
+from cnnlib.partial import GroupedConvolution
 from cnnlib.windows import whole_number
+
+
+class LayerRow(NamedTuple):
+    """One layer in the table of a network.
+
+    Attributes
+    ----------
+    name, kind : str
+        Name in ``network.layers``, and class of the layer.
+    shape : tuple of int
+        Shape of what it puts out for one image.
+    parameters : int
+        Number of weights and biases.
+    multiplications : int
+        How often a weight is multiplied for one image: each weight once at every place of the
+        output, OH*OW times in a feature map and once in an affine layer. What multiplies by no
+        weight (pooling, normalisation, activation) counts as 0.
+    """
+
+    name: str
+    kind: str
+    shape: tuple
+    parameters: int
+    multiplications: int
 
 
 class Network:
@@ -84,14 +111,35 @@ class Network:
         ValueError
             If the images are not of the shape this network was built for.
         """
+        self.check_images(x)
+        for layer in self.layers.values():
+            x = layer.forward(x, train_flg)
+        return x
+
+    def probabilities(self, x):
+        """Compute the probability of each class: softmax of the scores.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, C, H, W)
+            Images, floating point.
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+            Every row adds up to 1.
+        """
+        scores = self.predict(x)
+        exp = np.exp(scores - scores.max(axis=1, keepdims=True))  # the largest becomes 1
+        return exp / exp.sum(axis=1, keepdims=True)
+
+    def check_images(self, x):
+        """Raise ValueError unless x is a batch of the images this network was built for."""
         if np.shape(x)[1:] != self.input_dim:
             raise ValueError(
                 f"{type(self).__name__} was built for images (C, H, W) = {self.input_dim}, a "
                 f"batch (N, {', '.join(map(str, self.input_dim))}); got x of shape {np.shape(x)}"
             )
-        for layer in self.layers.values():
-            x = layer.forward(x, train_flg)
-        return x
 
     def loss(self, x, t, train_flg=True):
         """Compute the mean loss of a batch: predict, then softmax with cross entropy.
@@ -222,11 +270,24 @@ class Network:
         list of (str, tuple of int, int)
             Name, shape for one image, number of weights and biases; the input stands first.
         """
-        rows, shape = [("input", self.input_dim, 0)], self.input_dim
+        return [(row.name, row.shape, row.parameters) for row in self.table()]
+
+    def table(self):
+        """List the layers as `summary` does, with their kind and number of multiplications.
+
+        Returns
+        -------
+        list of LayerRow
+            (name, kind, shape, parameters, multiplications); the input stands first.
+        """
+        rows, shape = [LayerRow("input", "input", self.input_dim, 0, 0)], self.input_dim
         for name, layer in self.layers.items():
             shape = layer.output_shape(shape)
-            size = layer.W.size + layer.b.size if hasattr(layer, "W") else 0
-            rows.append((name, shape, size))
+            parameters = multiplications = 0
+            if hasattr(layer, "W"):
+                parameters = layer.W.size + layer.b.size
+                multiplications = layer.W.size * math.prod(shape[1:])  # by the number of places
+            rows.append(LayerRow(name, type(layer).__name__, shape, parameters, multiplications))
         return rows
 
     def save_params(self, file_name="params.npz"):
@@ -382,8 +443,11 @@ class SimpleConvNet(Network):
         self.layers["Affine2"] = Affine(self.params["W3"], self.params["b3"])
 
 
-class _Stack(Network):
-    """A network that is built by stacking layers, each sized by the output of the one before."""
+class Stack(Network):
+    """A network that is built by stacking layers, each sized by the output of the one before.
+
+    `weight_init_std` and `gain`, which its heirs set, decide the initial weights.
+    """
 
     @property
     def _shape(self):
@@ -398,10 +462,14 @@ class _Stack(Network):
             number = len(self._parameter_layers())
             self.params[f"W{number}"], self.params[f"b{number}"] = layer.W, layer.b
 
-    def _add_convolution(self, name, filter_num, filter_size, stride=1, pad=0):
-        C = self._shape[0]
+    def _add_convolution(self, name, filter_num, filter_size, stride=1, pad=0, groups=1):
+        C = self._shape[0] // whole_number("groups", groups)  # channels that a filter sees
         W = self._weights((filter_num, C, filter_size, filter_size), C * filter_size**2)
-        self._add(name, Convolution(W, np.zeros(filter_num, self.dtype), stride, pad))
+        b = np.zeros(filter_num, self.dtype)
+        if groups == 1:
+            self._add(name, Convolution(W, b, stride, pad))
+        else:
+            self._add(name, GroupedConvolution(W, b, stride, pad, groups))
 
     def _add_affine(self, name, size):
         D, size = int(np.prod(self._shape)), whole_number("size", size)
@@ -413,7 +481,86 @@ class _Stack(Network):
         return self._gaussian(shape, np.sqrt(self.gain / fan_in) if std is None else std)
 
 
-class LeNet(_Stack):
+def _activation(name):
+    """Return the layer of that name, and the gain with which weights keep the size of signals."""
+    kinds = {"sigmoid": (Sigmoid, 1.0), "relu": (Relu, 2.0)}
+    if name not in kinds:
+        raise ValueError(f"activation must be 'sigmoid' or 'relu', got {name!r}")
+    return kinds[name]
+
+
+class DeepConvNet(Stack):
+    """Six convolutions of 3 x 3 in three pairs, each pair with a max pooling after it; two affine.
+
+    ::
+
+        (conv - relu - conv - relu - pool) x 3 - affine - relu - dropout - affine
+
+    Two windows of 3 x 3 see as much as one of 5 x 5, with fewer weights and one more ReLU between.
+    A 28 x 28 image becomes 24 x 24, 12 x 12, 8 x 8, 4 x 4 and, since the last two convolutions pad
+    by 1 (nothing would be left otherwise), 4 x 4 once more and 2 x 2.
+
+    Parameters
+    ----------
+    input_dim : tuple of int, default (1, 28, 28)
+        Shape (C, H, W) of one image.
+    output_size : int, default 10
+        Number of classes K.
+    filter_nums : tuple of six int, default (16, 16, 32, 32, 64, 64)
+        Filters of the six convolutions.
+    hidden_size : int, default 100
+        Neurons of the hidden affine layer.
+    dropout_ratio : float, default 0.5
+        For the hidden affine layer; 0 to do without.
+    activation : {"relu", "sigmoid"}, default "relu"
+        What stands between the layers; the sigmoid for comparison.
+    weight_init_std : float, optional
+        Standard deviation of the initial weights; by default sqrt(2 / fan-in) for ReLU (He et al.
+        2015) and sqrt(1 / fan-in) for the sigmoid (book section 6.2).
+    dtype, rng
+        As for `Network`.
+
+    Raises
+    ------
+    ValueError
+        If a filter or a pooling does not fit, or a setting is not possible.
+
+    Notes
+    -----
+    After the idea of book section 8.1 (and of VGG, Simonyan and Zisserman 2014), in a size that
+    trains here: `cnnlib.trained.load_trained` has its weights.
+    """
+
+    def __init__(
+        self,
+        input_dim=(1, 28, 28),
+        output_size=10,
+        filter_nums=(16, 16, 32, 32, 64, 64),
+        hidden_size=100,
+        dropout_ratio=0.5,
+        activation="relu",
+        weight_init_std=None,
+        *,
+        dtype=np.float32,
+        rng=None,
+    ):
+        super().__init__(input_dim, dtype, rng)
+        self.weight_init_std = weight_init_std
+        squash, self.gain = _activation(activation)
+        if len(filter_nums) != 6:
+            raise ValueError(f"filter_nums must be six numbers, got {filter_nums}")
+        for i, filter_num in enumerate(filter_nums, start=1):
+            self._add_convolution(f"Conv{i}", filter_num, 3, pad=0 if i < 5 else 1)
+            self._add(f"{squash.__name__}{i}", squash())
+            if i % 2 == 0:
+                self._add(f"Pool{i // 2}", Pooling(2, 2, stride=2))
+        self._add_affine("Affine1", hidden_size)
+        self._add(f"{squash.__name__}7", squash())
+        self._add("Dropout1", Dropout(dropout_ratio, self.rng))
+        self._add_affine("Affine2", output_size)
+
+
+class LeNet(Stack):
     """LeNet-5: conv - pool - conv - pool - conv - affine - affine, with sigmoids between.
 
     With 32 x 32 images and pad 0 it has the published shapes: C1 6 x 28 x 28, S2 6 x 14 x 14,
@@ -433,6 +580,8 @@ class LeNet(_Stack):
         sqrt(2 / fan-in) for ReLU (book section 6.2).
     activation : {"sigmoid", "relu"}, default "sigmoid"
         What stands between the layers; ReLU for comparison.
+    pooling : {"average", "max"}, default "average"
+        What shrinks the maps, in windows of 2 x 2; the maximum for comparison.
     dtype, rng
         As for `Network`.
 
@@ -442,7 +591,7 @@ class LeNet(_Stack):
     Document Recognition" (1998), section II.B. As in the book, subsampling is a plain mean, C3
     sees all six maps of S2, and the output is a softmax; in the paper subsampling has a trainable
     coefficient and bias per map, C3 connects only some of the maps, and the output compares with
-    stored patterns.
+    stored patterns: `cnnlib.lenet.LeNet5` is that network.
     """
 
     def __init__(
@@ -452,22 +601,20 @@ class LeNet(_Stack):
         pad=2,
         weight_init_std=None,
         activation="sigmoid",
+        pooling="average",
         *,
         dtype=np.float32,
         rng=None,
     ):
         super().__init__(input_dim, dtype, rng)
-        if activation not in ("sigmoid", "relu"):
-            raise ValueError(f"activation must be 'sigmoid' or 'relu', got {activation!r}")
-        squash = {"sigmoid": Sigmoid, "relu": Relu}[activation]
         self.weight_init_std = weight_init_std
-        self.gain = {"sigmoid": 1.0, "relu": 2.0}[activation]
+        squash, self.gain = _activation(activation)
         self._add_convolution("C1", 6, 5, pad=pad)
         self._add("Act1", squash())
-        self._add("S2", Pooling(2, 2, stride=2, mode="average"))
+        self._add("S2", Pooling(2, 2, stride=2, mode=pooling))
         self._add_convolution("C3", 16, 5)
         self._add("Act3", squash())
-        self._add("S4", Pooling(2, 2, stride=2, mode="average"))
+        self._add("S4", Pooling(2, 2, stride=2, mode=pooling))
         self._add_convolution("C5", 120, 5)
         self._add("Act5", squash())
         self._add_affine("F6", 84)
@@ -475,7 +622,7 @@ class LeNet(_Stack):
         self._add_affine("Output", output_size)
 
 
-class AlexNet(_Stack):
+class AlexNet(Stack):
     """AlexNet: five convolutions, three overlapping poolings, three affine layers, all with ReLU.
 
     The defaults are the published shapes: 96 x 55 x 55 after the first convolution, 256 x 27 x 27,
@@ -501,14 +648,24 @@ class AlexNet(_Stack):
     weight_init_std : float, optional
         Standard deviation of the initial weights; by default sqrt(2 / fan-in), chosen for ReLU
         (He et al. 2015). The paper used 0.01.
+    groups : int, default 2
+        Groups of channels in the second, fourth and fifth convolution: the paper split them
+        between two GPUs, so that a filter there sees half of the channels. 1 to see all.
+    normalize : bool, default True
+        With the two local response normalisations, or without.
     dtype, rng
         As for `Network`.
 
     Notes
     -----
-    Book section 7.7; Krizhevsky, Sutskever and Hinton (2012), section 3. The paper splits the
-    second, fourth and fifth convolution between two GPUs, so that its filters there see half of
-    the channels; here, as on one machine, they see all.
+    Book section 7.7; Krizhevsky, Sutskever and Hinton (2012), section 3. It has 60,965,224
+    parameters, the paper's "60 million"; without groups it would have 62,378,344. PyTorch's
+    ``torchvision.models.alexnet`` is another network, after Krizhevsky's "One weird trick for
+    parallelizing convolutional neural networks" (2014): 64, 192, 384, 256 and 256 filters, no
+    groups, no normalisation, 224 x 224 images with padding 2, and 61,100,840 parameters::
+
+        AlexNet((3, 224, 224), filter_nums=(64, 192, 384, 256, 256), first_filter=(11, 4, 2),
+                groups=1, normalize=False)
     """
 
     def __init__(
@@ -521,6 +678,8 @@ class AlexNet(_Stack):
         second_filter=(5, 1, 2),
         dropout_ratio=0.5,
         weight_init_std=None,
+        groups=2,
+        normalize=True,
         *,
         dtype=np.float32,
         rng=None,
@@ -531,9 +690,9 @@ class AlexNet(_Stack):
             raise ValueError(f"filter_nums must be five numbers, got {filter_nums}")
         windows = (first_filter, second_filter, (3, 1, 1), (3, 1, 1), (3, 1, 1))
         for i, (filter_num, window) in enumerate(zip(filter_nums, windows, strict=True), start=1):
-            self._add_convolution(f"Conv{i}", filter_num, *window)
+            self._add_convolution(f"Conv{i}", filter_num, *window, groups if i in (2, 4, 5) else 1)
             self._add(f"Relu{i}", Relu())
-            if i in (1, 2):
+            if normalize and i in (1, 2):
                 self._add(f"Norm{i}", LocalResponseNormalization())
             if i in (1, 2, 5):
                 self._add(f"Pool{i}", Pooling(3, 3, stride=2))
@@ -559,11 +718,12 @@ class AlexNet(_Stack):
         Returns
         -------
         AlexNet
-            Filters 16, 32, 48, 48, 32; 5 x 5 windows first; 128 hidden neurons.
+            Filters 16, 32, 48, 48, 32, all in one group; 5 x 5 windows first; 128 hidden neurons.
         """
         sizes = {
             "filter_nums": (16, 32, 48, 48, 32),
             "hidden_size": 128,
             "first_filter": (5, 1, 2),
+            "groups": 1,
         }
         return cls(input_dim, output_size, **(sizes | keywords))

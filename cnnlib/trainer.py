@@ -2,7 +2,8 @@
 
 The state of a training run is its history: how many steps were taken is the length of the list of
 losses, and how many epochs were looked at the length of the list of accuracies. So a run can be
-stopped anywhere, by a button or by an interrupt, and goes on where it was.
+stopped anywhere, by a button or by an interrupt, and goes on where it was. Learning rate and batch
+size are read anew at each step, so that they can be changed between two of them.
 """
 
 import contextlib
@@ -56,6 +57,9 @@ class Trainer:
         Names of parameters of which copies are kept, such as ``["W1"]``.
     snapshot_every : int, optional
         Steps between two snapshots, the first before training; one epoch by default.
+    augment : callable, optional
+        ``augment(x, rng)`` gives the images of a batch as the network shall see them, such as
+        moved a little. The labels stay.
 
     Attributes
     ----------
@@ -64,7 +68,10 @@ class Trainer:
     snapshots : dict of list of ndarray
         For each chosen name its copies, taken after ``snapshot_iters`` steps.
     optimizer : object
-        Its ``lr`` may be changed while training.
+        Its ``lr`` may be changed between two steps.
+    batch_size : int
+        May be changed between two steps: what is left of the epoch is then cut into batches of the
+        new size, and every image is still shown once.
 
     Raises
     ------
@@ -76,6 +83,15 @@ class Trainer:
     -----
     Book section 7.5 and its `common.trainer`. The loss comes from the forward pass that the
     gradient needs anyway: there is no second one.
+
+    A panel that trains while a notebook answers takes the steps itself, and gives the kernel time
+    between them; it may stop at any of them, and go on later::
+
+        for loss in trainer.steps():
+            draw(trainer.epoch, loss)
+            await asyncio.sleep(0)  # sliders answer: trainer.optimizer.lr, trainer.batch_size
+            if stopped:
+                break
     """
 
     def __init__(
@@ -95,15 +111,11 @@ class Trainer:
         seed=None,
         snapshots=(),
         snapshot_every=None,
+        augment=None,
     ):
         for name, x, t in (("train", x_train, t_train), ("test", x_test, t_test)):
             if len(x) != len(t) or len(x) == 0:
                 raise ValueError(f"{name} data: {len(x)} images and {len(t)} labels")
-        if not 1 <= whole_number("mini_batch_size", mini_batch_size, least=0) <= len(x_train):
-            raise ValueError(
-                f"mini_batch_size must be 1..{len(x_train)} (the training images), "
-                f"got {mini_batch_size}"
-            )
         snapshots = [snapshots] if isinstance(snapshots, str) else list(snapshots)
         if unknown := set(snapshots) - network.params.keys():
             raise ValueError(f"no parameters {sorted(unknown)}; there are {list(network.params)}")
@@ -124,21 +136,20 @@ class Trainer:
         self.x_test, self.t_test = x_test, np.asarray(t_test)
         self.epochs = whole_number("epochs", epochs, least=0)
         self.batch_size = mini_batch_size
+        self.augment = augment
         self.optimizer = optimizer
         if evaluate_sample_num_per_epoch is not None:
             whole_number("evaluate_sample_num_per_epoch", evaluate_sample_num_per_epoch)
         self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
         self.verbose = verbose
         self.rng = np.random.default_rng(seed)
-        self.iter_per_epoch = math.ceil(len(x_train) / mini_batch_size)
-        self.snapshot_every = (
-            self.iter_per_epoch
-            if snapshot_every is None
-            else whole_number("snapshot_every", snapshot_every)
-        )
+        if snapshot_every is not None:
+            whole_number("snapshot_every", snapshot_every)
+        self.snapshot_every = snapshot_every
         self.train_loss_list, self.train_acc_list, self.test_acc_list = [], [], []
         self.snapshots = {name: [] for name in snapshots}
         self.snapshot_iters = []
+        self._shown = [0]  # images shown before the first step, and after each
         self._acc_iters = []  # after how many steps the accuracies were taken
         self._order = (None, None)  # number of an epoch, and the order of its images
 
@@ -148,9 +159,33 @@ class Trainer:
         return len(self.train_loss_list)
 
     @property
+    def batch_size(self):
+        """Images per step, from the next step on."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, batch_size):
+        if not 1 <= whole_number("mini_batch_size", batch_size, least=0) <= len(self.x_train):
+            raise ValueError(
+                f"mini_batch_size must be 1..{len(self.x_train)} (the training images), "
+                f"got {batch_size}"
+            )
+        self._batch_size = batch_size
+
+    @property
+    def epoch(self):
+        """Number of epochs so far, with fractions: images shown / images there are."""
+        return self._shown[self.current_iter] / len(self.x_train)
+
+    @property
     def max_iter(self):
-        """Number of steps of the whole run."""
-        return self.epochs * self.iter_per_epoch
+        """Number of steps of the whole run: those taken, and those left at this batch size."""
+        epochs, position = divmod(self._shown[self.current_iter], len(self.x_train))
+        left = max(self.epochs - epochs, 0) * math.ceil(len(self.x_train) / self.batch_size)
+        if left and position:  # of the epoch in progress, only the rest
+            left -= math.ceil(len(self.x_train) / self.batch_size)
+            left += math.ceil((len(self.x_train) - position) / self.batch_size)
+        return self.current_iter + left
 
     @property
     def history(self):
@@ -165,7 +200,7 @@ class Trainer:
         return {
             "iter": np.arange(1, len(self.train_loss_list) + 1),
             "loss": np.array(self.train_loss_list),
-            "epoch": np.array(self._acc_iters, dtype=int) // self.iter_per_epoch,
+            "epoch": np.array(self._shown)[self._acc_iters] // len(self.x_train),
             "train_acc": np.array(self.train_acc_list),
             "test_acc": np.array(self.test_acc_list),
         }
@@ -216,7 +251,7 @@ class Trainer:
         """
         while True:
             self._look()
-            if self.current_iter >= self.max_iter:
+            if self.current_iter == self.max_iter:
                 return
             yield self.train_step()
 
@@ -228,24 +263,31 @@ class Trainer:
         float
             The loss of the batch, before the update.
         """
-        epoch, position = divmod(self.current_iter, self.iter_per_epoch)
+        shown = self._shown[self.current_iter]
+        epoch, position = divmod(shown, len(self.x_train))
         if self._order[0] != epoch:
             self._order = (epoch, self.rng.permutation(len(self.x_train)))
-        batch = self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
-        grads = self.network.gradient(self.x_train[batch], self.t_train[batch])
+        batch = self._order[1][position : position + self.batch_size]
+        x = self.x_train[batch]
+        if self.augment is not None:
+            x = self.augment(x, self.rng)
+        grads = self.network.gradient(x, self.t_train[batch])
         loss = self.network.last_layer.loss
         self.optimizer.update(self.network.params, grads)
+        self._shown[self.current_iter + 1 :] = [shown + len(batch)]
         self.train_loss_list.append(loss)  # last: a step counts when it is whole
         return loss
 
     def _look(self):
         """Take the snapshots and accuracies that are due now, unless they were taken already."""
         now = self.current_iter
-        if now % self.snapshot_every == 0 and now not in self.snapshot_iters[-1:]:
+        epoch_is_full = self._shown[now] % len(self.x_train) == 0
+        due = epoch_is_full if self.snapshot_every is None else now % self.snapshot_every == 0
+        if due and now not in self.snapshot_iters[-1:]:
             for name, copies in self.snapshots.items():
                 copies.append(self.network.params[name].copy())
             self.snapshot_iters.append(now)
-        if now and now % self.iter_per_epoch == 0 and now not in self._acc_iters[-1:]:
+        if now and epoch_is_full and now not in self._acc_iters[-1:]:
             n = self.evaluate_sample_num_per_epoch
             train_acc = self.network.accuracy(self.x_train[:n], self.t_train[:n])
             test_acc = self.network.accuracy(self.x_test[:n], self.t_test[:n])

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlib import AlexNet, LeNet, SimpleConvNet, gradient_check, im2col
+from cnnlib import (
+    AlexNet,
+    DeepConvNet,
+    LeNet,
+    SimpleConvNet,
+    conv_output_size,
+    gradient_check,
+    im2col,
+)
 from cnnlib.layers import Convolution
 
 
@@ -328,6 +336,12 @@ def test_saving_where_there_is_no_folder(tmp_path):
         (lambda: small().accuracy(np.ones((0, 2, 6, 6)), np.array([], int)), "0 and 0"),
         (lambda: LeNet(activation="tanh"), "'sigmoid' or 'relu', got 'tanh'"),
         (lambda: AlexNet((3, 20, 20)), "does not fit"),
+        (lambda: AlexNet.small(filter_nums=(16, 31, 48, 48, 32), groups=2), "groups .* FN = 31"),
+        (lambda: LeNet(pooling="mean"), "'max' or 'average', got 'mean'"),
+        (lambda: DeepConvNet(activation="tanh"), "'sigmoid' or 'relu', got 'tanh'"),
+        (lambda: DeepConvNet(filter_nums=(1, 2, 3)), "six numbers"),
+        (lambda: DeepConvNet(dropout_ratio=1), r"\[0, 1\), got 1"),
+        (lambda: DeepConvNet((1, 19, 19)), "does not fit"),
     ],
 )
 def test_bad_input_is_refused_with_its_values(action, message):
@@ -391,9 +405,79 @@ def test_alexnet_has_the_published_shapes_and_runs():
         "Affine8": (1000,),
     }
     assert {name: rows[name][0] for name in expected} == expected
-    assert rows["Conv1"][1] == 96 * (3 * 11 * 11 + 1) and rows["Affine6"][1] == 4096 * (9216 + 1)
+    parameters = {  # section 3.5: the filters of 2, 4 and 5 see half of the channels
+        "Conv1": 96 * (3 * 11 * 11 + 1),
+        "Conv2": 256 * (48 * 5 * 5 + 1),
+        "Conv3": 384 * (256 * 3 * 3 + 1),
+        "Conv4": 384 * (192 * 3 * 3 + 1),
+        "Conv5": 256 * (192 * 3 * 3 + 1),
+        "Affine6": 4096 * (6 * 6 * 256 + 1),
+        "Affine7": 4096 * (4096 + 1),
+        "Affine8": 1000 * (4096 + 1),
+    }
+    assert {name: rows[name][1] for name in parameters} == parameters
+    assert sum(parameters.values()) == sum(row.parameters for row in net.table()) == 60_965_224
+    multiplications = {row.name: row.multiplications for row in net.table()}
+    assert multiplications["Conv1"] == 55 * 55 * 96 * 363
+    assert multiplications["Conv2"] == 27 * 27 * 256 * 48 * 25
+    assert sum(multiplications.values()) == 724_406_816
     scores = net.predict(np.zeros((1, 3, 227, 227), np.float32))
     assert scores.shape == (1, 1000) and scores.dtype == np.float32
+
+
+def test_227_divides_and_224_does_not():
+    assert conv_output_size(227, 11, 4, strict=True) == 55
+    with pytest.raises(ValueError, match="does not divide 213"):
+        conv_output_size(224, 11, 4, strict=True)
+
+
+def test_torchvision_s_alexnet_is_another_network():
+    net = AlexNet(
+        (3, 224, 224),
+        filter_nums=(64, 192, 384, 256, 256),
+        first_filter=(11, 4, 2),
+        groups=1,
+        normalize=False,
+    )
+    assert sum(row.parameters for row in net.table()) == 61_100_840  # as its documentation says
+    assert not any("Norm" in name for name in net.layers)
+
+
+def test_deep_conv_net_has_the_layers_it_says():
+    rows = {row.name: row for row in DeepConvNet(rng=0).table()}
+    sizes = [rows[f"Conv{i}"].shape for i in range(1, 7)]
+    assert sizes == [(16, 26, 26), (16, 24, 24), (32, 10, 10), (32, 8, 8), (64, 4, 4), (64, 4, 4)]
+    assert [rows[f"Pool{i}"].shape[1] for i in (1, 2, 3)] == [12, 4, 2]
+    assert sum(row.parameters for row in rows.values()) == 98_502
+    assert rows["Conv2"].kind == "Convolution" and rows["Conv2"].multiplications == 24**2 * 16 * 144
+    assert rows["Affine1"].multiplications == 256 * 100
+    assert "Sigmoid7" in DeepConvNet(activation="sigmoid").layers
+    assert DeepConvNet(dropout_ratio=0.2).layers["Dropout1"].dropout_ratio == 0.2
+
+
+def test_table_and_summary_say_the_same():
+    net = small()
+    table = net.table()
+    assert net.summary() == [(row.name, row.shape, row.parameters) for row in table]
+    assert table[0] == ("input", "input", (2, 6, 6), 0, 0)
+    assert sum(row.parameters for row in table) == sum(p.size for p in net.params.values())
+    # Counted one by one: each weight at every place of the convolution's 6 x 6 output.
+    assert [row.multiplications for row in table] == [0, 6 * 6 * 3 * 2 * 9, 0, 0, 27 * 7, 0, 7 * 5]
+
+
+def test_probabilities_are_the_softmax_of_the_scores(batch):
+    net, (x, t) = small(dtype=np.float64), batch
+    p = net.probabilities(x)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert -np.log(p[np.arange(9), t]).mean() == pytest.approx(net.loss(x, t))
+    net.params["b3"] += 1e6  # no overflow
+    np.testing.assert_allclose(net.probabilities(x), p, rtol=1e-6)
+
+
+def test_pooling_of_lenet_can_be_the_maximum():
+    net = LeNet(pooling="max", rng=0)
+    assert {net.layers[name].mode for name in ("S2", "S4")} == {"max"}
+    assert net.summary() == LeNet().summary()
 
 
 @pytest.mark.parametrize(
@@ -401,11 +485,23 @@ def test_alexnet_has_the_published_shapes_and_runs():
     [
         LeNet((1, 12, 12), 3, pad=10, rng=0),
         LeNet((1, 12, 12), 3, pad=10, activation="relu", rng=0),
+        LeNet((1, 12, 12), 3, pad=10, pooling="max", rng=0),
+        DeepConvNet((1, 24, 24), 3, (2, 2, 3, 3, 2, 2), hidden_size=4, rng=0),
+        DeepConvNet((1, 24, 24), 3, (2, 2, 2, 2, 2, 2), 4, activation="sigmoid", rng=0),
         AlexNet.small(
             (1, 17, 17), 3, filter_nums=(2, 3, 3, 2, 2), hidden_size=4, dropout_ratio=0, rng=0
         ),
+        AlexNet.small((1, 17, 17), 3, filter_nums=(2, 4, 4, 2, 2), hidden_size=4, groups=2, rng=0),
     ],
-    ids=["LeNet", "LeNet-relu", "AlexNet-small"],
+    ids=[
+        "LeNet",
+        "LeNet-relu",
+        "LeNet-max",
+        "DeepConvNet",
+        "DeepConvNet-sigmoid",
+        "AlexNet-small",
+        "AlexNet-small-groups",
+    ],
 )
 def test_gradient_of_the_deep_networks_equals_differences(net, rng):
     x = rng.standard_normal((2, *net.input_dim))

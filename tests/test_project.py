@@ -17,12 +17,17 @@ CORE = {
     "windows",
     "naive",
     "layers",
+    "partial",
+    "ladder",
     "networks",
+    "lenet",
     "optimizers",
     "trainer",
+    "trained",
     "gradients",
     "introspection",
     "datasets",
+    "centring",
 }
 # Room -> what its modules may import from outside the standard library and from cnnlib.
 MAY_IMPORT = {

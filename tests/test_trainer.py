@@ -73,6 +73,77 @@ def test_every_image_is_shown_once_an_epoch(data):
     assert (seen[0] != seen[7]).any()  # another order
 
 
+def test_batch_size_and_learning_rate_change_between_two_steps(data):
+    seen, rates = [], []
+    run = trainer(data, epochs=3)
+    gradient, update = run.network.gradient, run.optimizer.update
+
+    def watched(x, t):
+        seen.append(x)
+        return gradient(x, t)
+
+    def watched_update(params, grads):
+        rates.append(run.optimizer.lr)
+        update(params, grads)
+
+    run.network.gradient, run.optimizer.update = watched, watched_update
+    steps = run.steps()
+    for _ in range(3):
+        next(steps)
+    assert run.max_iter == 3 * 7 and run.epoch == 24 / 50
+    run.batch_size, run.optimizer.lr = 20, 0.5  # 26 images are left of this epoch
+    assert run.max_iter == 3 + 2 + 2 * 3
+    for _ in range(2):
+        next(steps)
+    assert run.epoch == 1 and run.train_acc_list == []
+    run.batch_size = 50
+    assert list(steps) == run.train_loss_list[5:] and run.current_iter == run.max_iter == 7
+    assert [len(x) for x in seen] == [8, 8, 8, 20, 6, 50, 50]
+    assert rates == [0.01] * 3 + [0.5] * 4
+    x, _ = data
+    for shown in (seen[:5], seen[5:6], seen[6:]):  # every image once in every epoch
+        shown = np.concatenate(shown).reshape(50, -1)
+        np.testing.assert_array_equal(
+            np.unique(shown, axis=0), np.unique(x.reshape(50, -1), axis=0)
+        )
+    assert run.history["epoch"].tolist() == [1, 2, 3] and run.snapshot_iters == [0, 5, 6, 7]
+    for wrong in (0, 51, 2.5):
+        with pytest.raises(ValueError, match=f"mini_batch_size .*got {wrong}"):
+            run.batch_size = wrong
+    assert run.batch_size == 50
+
+
+def test_epochs_can_be_taken_away(data):
+    run = trainer(data).train()
+    run.epochs = 1
+    assert run.max_iter == run.current_iter == 21 and list(run.steps()) == []
+
+
+def test_leaving_the_loop_is_a_stop_and_it_goes_on(data):
+    whole, run = trainer(data).train(), trainer(data)
+    for _ in run.steps():
+        if run.current_iter == 11:
+            break
+    assert run.current_iter == 11 and len(run.history["loss"]) == 11
+    run.train()
+    np.testing.assert_array_equal(run.history["loss"], whole.history["loss"])
+    np.testing.assert_array_equal(run.history["test_acc"], whole.history["test_acc"])
+
+
+def test_augmented_images_are_what_the_network_sees(data):
+    x, _ = data
+
+    def mirrored(batch, rng):
+        assert isinstance(rng, np.random.Generator)
+        return batch[..., ::-1] if rng.random() < 2 else batch
+
+    run, plain = trainer(data, augment=mirrored), trainer((x[..., ::-1], data[1]))
+    run.train_step()
+    plain.train_step()
+    assert run.train_loss_list == plain.train_loss_list
+    np.testing.assert_array_equal(run.network.params["W1"], plain.network.params["W1"])
+
+
 def test_never_an_extra_forward_pass(data):
     run = trainer(data, epochs=1)
     calls = []
@@ -168,6 +239,9 @@ def test_train_and_test_accuracy_are_not_the_same_thing(data):
 
 def test_steps_by_hand_and_train_together(data):
     run = trainer(data, snapshots="W1", snapshot_every=2)
+    assert {name: len(values) for name, values in run.history.items()} == dict.fromkeys(
+        ("iter", "loss", "epoch", "train_acc", "test_acc"), 0
+    )
     for _ in range(9):
         run.train_step()
     run.train()
