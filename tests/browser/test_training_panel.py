@@ -1,0 +1,165 @@
+"""The training panel in a real JupyterLab: started, steered, stopped and gone on with."""
+
+import json
+
+import nbformat
+import pytest
+
+from .kernel import ask_kernel
+from .lab import running_lab, what_is_missing
+
+SETUP = """from cnnlib import SimpleConvNet, Trainer, load_digits28
+from cnnlib.widgets import TrainingPanel
+train, test = load_digits28()
+def new_trainer(epochs):
+    network = SimpleConvNet(conv_param={"filter_num": 4}, hidden_size=20, rng=0)
+    return Trainer(network, *train, *test, epochs, 50, "Adam", {"lr": 0.001}, 100,
+                   verbose=False, seed=0)
+waited = TrainingPanel(new_trainer(1))"""
+WAITED = "await waited.start()\nassert waited.message.startswith('Done after step 29')"
+SHOWN = "panel = TrainingPanel(new_trainer(1000))\npanel"
+STATE = """import json, threading
+print(json.dumps({
+    "step": panel.trainer.current_iter, "lr": panel.trainer.optimizer.lr,
+    "batch": panel.trainer.batch_size, "running": panel.running, "changes": panel.changes,
+    "error": repr(panel.error), "message": panel.message,
+}))"""
+# For two seconds, frame by frame: how high the panel is, and whether its picture is there.
+FRAMES = """panel => new Promise(resolve => {
+  const seen = {heights: [], missing: 0, pictures: new Set()}, start = performance.now();
+  const look = () => {
+    const picture = panel.querySelector("img");
+    seen.heights.push(panel.getBoundingClientRect().height);
+    if (!picture?.naturalWidth) seen.missing++;
+    seen.pictures.add(picture?.src);
+    if (performance.now() < start + 2000) requestAnimationFrame(look);
+    else resolve({...seen, pictures: seen.pictures.size});
+  };
+  look();
+})"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    reason = what_is_missing()
+    if reason:
+        pytest.skip(reason)
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, WAITED, SHOWN)]
+    path = tmp_path_factory.mktemp("panels") / "panels.ipynb"
+    nbformat.write(notebook, path)
+    with running_lab([path]) as lab:
+        page = lab.open_and_run(path.name)
+        page.set_default_timeout(20_000)
+        page.console_errors = lab.console_errors
+        yield page
+
+
+def panel(page):
+    return page.locator(".cnnlib-training-panel").last
+
+
+def state(page):
+    return json.loads(ask_kernel(page, STATE))
+
+
+def until(page, condition):
+    """Ask Python until something holds."""
+    for _ in range(200):
+        now = state(page)
+        if condition(now):
+            return now
+        page.wait_for_timeout(50)
+    raise AssertionError(f"it does not come to pass: {now}")
+
+
+def press_start(page):
+    button = panel(page).get_by_role("button")
+    button.focus()
+    button.press("Enter")
+
+
+def move(page, name, key):
+    slider = panel(page).get_by_role("slider", name=name)
+    slider.focus()
+    slider.press(key)
+
+
+def test_started_steered_stopped_and_gone_on_by_keyboard(page):
+    assert panel(page).get_by_role("button").inner_text() == "▶ Start"
+    press_start(page)
+    before = until(page, lambda now: now["step"] > 0)
+    assert before["running"] and before["lr"] == 0.001 and before["batch"] == 50
+    panel(page).get_by_role("button", name="Stop").wait_for()
+
+    move(page, "learning rate", "ArrowRight")
+    now = until(page, lambda now: now["lr"] != 0.001)
+    assert now["running"] and now["lr"] == pytest.approx(10**-2.9)
+    step, name, value = now["changes"][-1]
+    assert (name, value) == ("learning rate", now["lr"]) and step > 0
+    move(page, "batch size", "ArrowRight")
+    now = until(page, lambda now: now["batch"] != 50)
+    assert now["running"] and now["batch"] == 100
+
+    press_start(page)  # which now says Stop
+    panel(page).get_by_role("button", name="Go on").wait_for()
+    stopped = until(page, lambda now: not now["running"])
+    assert stopped["message"].startswith(f"Stopped after step {stopped['step']} of ")
+    panel(page).get_by_role("status", name=None).filter(has_text=stopped["message"]).wait_for()
+    panel(page).get_by_text(f"step {stopped['step']} of").first.wait_for()
+    page.wait_for_timeout(300)
+    assert state(page)["step"] == stopped["step"]
+    alt = panel(page).locator("img").get_attribute("alt")
+    assert f"over {stopped['step']} iterations" in alt and "learning rate 0.00126 from step" in alt
+
+    press_start(page)
+    gone_on = until(page, lambda now: now["step"] > stopped["step"] + 3)
+    assert gone_on["running"] and gone_on["lr"] == stopped["lr"] and gone_on["batch"] == 100
+    press_start(page)
+    until(page, lambda now: not now["running"])
+    assert not page.console_errors
+
+
+def test_no_flicker_and_no_growth_while_it_runs(page):
+    press_start(page)
+    start = until(page, lambda now: now["running"])["step"]
+    until(page, lambda now: now["step"] > start)
+    seen = panel(page).evaluate(FRAMES)
+    press_start(page)
+    until(page, lambda now: not now["running"])
+    heights = seen["heights"]
+    print(f"\n{len(heights)} frames, {seen['pictures']} pictures, missing in {seen['missing']}")
+    assert seen["pictures"] >= 2 and seen["missing"] == 0
+    assert max(heights) - min(heights) <= 1
+    assert not page.console_errors
+
+
+def test_an_interrupt_of_the_kernel_stops_it_and_keeps_all(page):
+    press_start(page)
+    start = until(page, lambda now: now["running"])["step"]
+    until(page, lambda now: now["step"] > start)
+    page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()"
+    )
+    panel(page).get_by_role("button", name="Go on").wait_for()
+    stopped = until(page, lambda now: not now["running"])
+    assert stopped["error"] == "None" and stopped["message"].startswith("Stopped after step")
+    press_start(page)
+    until(page, lambda now: now["step"] > stopped["step"])
+    press_start(page)
+    until(page, lambda now: not now["running"])
+    assert not page.console_errors
+
+
+def test_a_cell_runs_in_between_and_a_slider_answers_while_one_waits(page):
+    press_start(page)
+    until(page, lambda now: now["running"])
+    assert ask_kernel(page, "print(6 * 7)").strip() == "42"
+    page.evaluate("""() => { window.waiting = window.jupyterapp.shell.currentWidget.sessionContext
+        .session.kernel.requestExecute({code: "await panel.task"}).done; }""")
+    move(page, "batch size", "ArrowLeft")
+    press_start(page)
+    page.evaluate("() => window.waiting")
+    now = until(page, lambda now: not now["running"])
+    assert now["batch"] == 50
+    assert not page.console_errors
