@@ -182,7 +182,7 @@ def _draw_part(ax, part, left, bottom, base, scale):
     slot = part.slot(scale)
     x = left + (slot - part.extent(scale)[0]) / 2
     for k in reversed(range(part.copies)):
-        _draw_block(ax, x + SHIFT * k, bottom - SHIFT * k, width, height, depth, part.role)
+        draw_block(ax, x + SHIFT * k, bottom - SHIFT * k, width, height, depth, part.role)
     _label_block(ax, x, bottom, width, height, depth, part.edges)
     middle = left + slot / 2
     style.write(
@@ -195,7 +195,7 @@ def _draw_part(ax, part, left, bottom, base, scale):
         style.write(ax, middle, base + 88, text, 11, style.MUTED, align="center")
 
 
-def _draw_block(ax, left, bottom, width, height, depth, role):
+def draw_block(ax, left, bottom, width, height, depth, role):
     """Draw a block in oblique projection: a white rim, front, top and right side."""
     top, right = bottom - height, left + width
     front = [(left, bottom), (right, bottom), (right, top), (left, top)]

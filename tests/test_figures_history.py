@@ -1,0 +1,277 @@
+"""Figures of section 7.7: they say what the networks and layers say, and fit their cards."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from cnnlib import AlexNet, LeNet, LocalResponseNormalization, Relu, Sigmoid
+from cnnlib.figures import (
+    architecture,
+    comparison,
+    input_size,
+    normalization,
+    squashing,
+    style,
+    subsampling,
+)
+from cnnlib.lenet import C3_TABLE, LeNet5, ScaledTanh, Subsampling
+from cnnlib.networks import LayerRow
+from cnnlib.windows import conv_output_size, uncovered_size
+
+from .test_figures import check, check_layout, texts
+
+RNG = np.random.default_rng(0)
+MAPS = np.abs(RNG.standard_normal((30, 24, 24)))
+WINDOWS = {"Conv1": (11, 4, 0), "Pool1": (3, 2, 0), "Conv2": (5, 1, 2), "Pool2": (3, 2, 0)}
+WINDOWS |= {"Conv3": (3, 1, 1), "Conv4": (3, 1, 1), "Conv5": (3, 1, 1), "Pool5": (3, 2, 0)}
+# The published AlexNet (Krizhevsky et al. 2012) without its 240 MB of weights.
+ALEXNET = [
+    LayerRow("input", "input", (3, 227, 227), 0, 0),
+    LayerRow("Conv1", "Convolution", (96, 55, 55), 34_944, 105_415_200),
+    LayerRow("Relu1", "Relu", (96, 55, 55), 0, 0),
+    LayerRow("Pool1", "Pooling", (96, 27, 27), 0, 0),
+    LayerRow("Conv2", "GroupedConvolution", (256, 27, 27), 307_456, 223_948_800),
+    LayerRow("Pool2", "Pooling", (256, 13, 13), 0, 0),
+    LayerRow("Conv3", "Convolution", (384, 13, 13), 885_120, 149_520_384),
+    LayerRow("Conv4", "GroupedConvolution", (384, 13, 13), 663_936, 112_140_288),
+    LayerRow("Conv5", "GroupedConvolution", (256, 13, 13), 442_624, 74_760_192),
+    LayerRow("Pool5", "Pooling", (256, 6, 6), 0, 0),
+    LayerRow("Affine6", "Affine", (4096,), 37_752_832, 37_748_736),
+    LayerRow("Affine7", "Affine", (4096,), 16_781_312, 16_777_216),
+    LayerRow("Affine8", "Affine", (1000,), 4_097_000, 4_096_000),
+]
+
+
+def short(table):
+    return [(row.name, row.shape, row.parameters) for row in table]
+
+
+def shown(figure):
+    return [text.get_text() for text in texts(figure)]
+
+
+def by_gid(figure, gid):
+    return [text.get_text() for text in texts(figure) if text.get_gid() == gid]
+
+
+def patches(figure, gid):
+    return [patch for patch in figure.axes[0].patches if patch.get_gid() == gid]
+
+
+def normalised(maps, **constants):
+    return LocalResponseNormalization(**constants).forward(maps[np.newaxis])[0]
+
+
+CASES = {
+    "volumes, LeNet-5": (architecture.volumes, (LeNet5(rng=0).summary(),)),
+    "volumes, LeNet": (architecture.volumes, (LeNet(rng=0).summary(), "LeNet")),
+    "volumes, AlexNet": (architecture.volumes, (short(ALEXNET),)),
+    "volumes, small AlexNet": (architecture.volumes, (AlexNet.small(rng=0).summary(),)),
+    "volumes, two": (architecture.volumes, ([("input", (4,), 0), ("Affine1", (2,), 10)],)),
+    "costs, LeNet-5": (architecture.costs, (LeNet5(rng=0).table(),)),
+    "costs, AlexNet": (architecture.costs, (ALEXNET,)),
+    "costs, one": (architecture.costs, (ALEXNET[1:2], "One layer")),
+    "then and now": (
+        architecture.then_and_now,
+        (
+            {"images": (60_000, 1_200_000), "sum": (1.2e12, 2.3e17)},
+            ("LeNet-5, 1998", "AlexNet, 2012"),
+        ),
+    ),
+    "curve": (comparison.curves, ({"a": [0.5]}, "epoch", "loss", "One point")),
+    "curves, percent": (
+        comparison.curves,
+        ({k: RNG.random((3, 6)) for k in "abcd"}, "epoch", "accuracy", "Four"),
+        {"scale": "percent", "dashed": ["b"]},
+    ),
+    "curves, close": (
+        comparison.curves,
+        ({k: [0.1, 0.99] for k in ("sigmoid", "scaled tanh", "ReLU")}, "epoch", "a", "Level"),
+        {"scale": "percent"},
+    ),
+    "curves, low": (
+        comparison.curves,
+        ({k: [0.5, 0.0] for k in "abcd"}, "epoch", "accuracy", "At the ground"),
+        {"scale": "percent"},
+    ),
+    "curves, log": (
+        comparison.curves,
+        ({"sigmoid": 10.0 ** -np.arange(21), "ReLU": np.ones(21)}, "layers", "gradient", "Fades"),
+        {"scale": "log", "first": 0},
+    ),
+    "curves, negative": (comparison.curves, ({"a": -RNG.random(40)}, "step", "score", "Below")),
+    "table of C3": (subsampling.connections, (C3_TABLE,)),
+    "small table": (subsampling.connections, ([[True]], 0)),
+    "normalised": (normalization.neighbours, (MAPS, normalised(MAPS, alpha=1.0), 12, 2)),
+    "normalised, few": (normalization.neighbours, (MAPS[:3], MAPS[:3] / 2, 0, 5, (3, 4))),
+    "normalised, dark": (normalization.neighbours, (0 * MAPS[:6], 0 * MAPS[:6], 5, 0)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_figure_fits_its_card(case):
+    function, arguments, *keywords = CASES[case]
+    figure = function(*arguments, **(keywords[0] if keywords else {}))
+    check(figure)
+    check_layout(figure)
+
+
+@pytest.mark.parametrize("table", [LeNet5(rng=0).table(), ALEXNET], ids=["LeNet-5", "AlexNet"])
+def test_volumes_say_shapes_and_counts_of_the_network(table):
+    figure = architecture.volumes(short(table))
+    total = sum(row.parameters for row in table)
+    assert shown(figure)[0] == f"{total:,} numbers to learn"
+    for row in table:
+        if row.parameters:
+            assert f"{row.parameters:,}" in by_gid(figure, row.name)
+            assert f"{row.name} {row.shape} with {row.parameters:,} parameters" in figure.alt
+    assert "Relu" not in figure.alt
+    assert "Tanh" not in figure.alt
+
+
+def test_a_volume_is_as_long_as_the_root_of_its_sizes():
+    figure = architecture.volumes(short(ALEXNET))
+    fronts = [c.get_paths()[0].vertices for c in figure.axes[0].collections[1::2]]
+    high = [np.ptp(front[:, 1]) for front in fronts]
+    assert high[0] / high[1] == pytest.approx(np.sqrt(227 / 55))
+    assert high[-3] / high[-1] == pytest.approx(np.sqrt(4096 / 1000))
+
+
+def test_costs_are_drawn_as_shares_of_all():
+    figure = architecture.costs(ALEXNET)
+    drawn = np.array([p.get_width() for p in patches(figure, "share")]).reshape(-1, 2) / 180
+    counts = np.array([r[3:] for r in ALEXNET if r.parameters], float)
+    assert np.allclose(drawn, counts / counts.sum(axis=0))
+    assert np.allclose(drawn.sum(axis=0), 1)
+    title = "The affine layers hold 96 % of the parameters and do 8 % of the multiplications"
+    assert shown(figure)[0] == title
+
+
+def test_then_and_now_writes_the_ratio():
+    figure = architecture.then_and_now({"images": (60_000, 1_200_000)}, ("1998", "2012"))
+    assert by_gid(figure, "images") == ["x 20"]
+
+
+@pytest.mark.parametrize(("size", "pad"), list(itertools.product(range(211, 244), range(4))))
+def test_the_end_of_the_row_over_its_whole_grid(size, pad):
+    windows = WINDOWS | {"Conv1": (11, 4, pad)}
+    figure = input_size.end_of_row(size, windows, 256)
+    expected = size
+    for name, window in windows.items():
+        unread = uncovered_size(expected, *window)
+        expected = conv_output_size(expected, *window)
+        assert by_gid(figure, name) == [str(expected)]
+        if name == "Conv1":
+            assert len(patches(figure, "unread")) == unread
+    assert by_gid(figure, "end")[0].endswith(f"= {256 * expected**2:,} numbers")
+    last = conv_output_size(size, 11, 4, pad)
+    assert by_gid(figure, "window")[-1] == f"window {last}"
+    check(figure)
+    if size % 8 == 3:
+        check_layout(figure)
+
+
+@pytest.mark.parametrize("x", range(-6, 7))
+def test_activations_say_value_and_slope(x):
+    layers = {"sigmoid": Sigmoid(), "scaled tanh": ScaledTanh(), "ReLU": Relu()}
+    figure = squashing.activations(layers, x)
+    check(figure)
+    check_layout(figure)
+    sigmoid, tanh = 1 / (1 + np.exp(-x)), np.tanh(2 * x / 3)
+    expected = {
+        "sigmoid": (sigmoid, sigmoid * (1 - sigmoid)),
+        "scaled tanh": (1.7159 * tanh, 1.7159 * 2 / 3 * (1 - tanh**2)),
+        "ReLU": (max(x, 0), float(x > 0)),
+    }
+    for name, (value, slope) in expected.items():
+        (text,) = by_gid(figure, name)
+        written = [float(part.split()[1].replace("−", "-")) for part in text.split(", ")]
+        assert written == pytest.approx([value, slope], abs=0.006)
+
+
+@pytest.mark.parametrize(("strength", "bias"), list(itertools.product((1, 7, 20), (-10, 0, 10))))
+def test_subsampling_steps(strength, bias):
+    x = RNG.uniform(-0.1, 1.175, (32, 32))
+    layer = Subsampling(np.array([strength / 4]), np.array([float(bias)]))
+    sums = layer.forward(x[np.newaxis, np.newaxis])
+    out = ScaledTanh().forward(sums)
+    figure = subsampling.steps(x, sums[0, 0], out[0, 0])
+    check(figure)
+    check_layout(figure)
+    share = round(100 * (np.abs(out) > 0.9 * 1.7159).mean())
+    assert shown(figure)[0].startswith(f"{share} % of the units")
+
+
+@pytest.mark.parametrize("chosen", range(16))
+def test_connections_are_those_of_the_table(chosen):
+    figure = subsampling.connections(C3_TABLE, chosen)
+    check(figure)
+    for f, c in np.ndindex(C3_TABLE.shape):
+        assert bool(by_gid(figure, f"seen[{f},{c}]")) == C3_TABLE[f, c]
+    seen = ", ".join(map(str, np.flatnonzero(C3_TABLE[chosen])))
+    assert shown(figure)[0].endswith(f"maps: {seen}")
+
+
+@pytest.mark.parametrize(("channel", "reach"), list(itertools.product((0, 14, 29), (0, 2, 6))))
+def test_neighbours_draw_what_the_layer_gives(channel, reach):
+    after = normalised(MAPS, n=2 * reach + 1, k=1.0, alpha=0.1)
+    figure = normalization.neighbours(MAPS, after, channel, reach)
+    check(figure)
+    row, column = np.unravel_index(MAPS[channel].argmax(), (24, 24))
+    before, left = MAPS[:, row, column], after[:, row, column]
+    high = max(before.max(), left.max())
+    for name, values in (("before", before), ("after", left)):
+        tall = [-p.get_height() for p in patches(figure, name)]
+        assert np.allclose(tall, normalization.CHART * values / high)
+    kept = 100 * left[channel] / before[channel]
+    assert f"channel {channel} keeps {kept:.0f} %" in shown(figure)[0]
+    (ground,) = patches(figure, "ground")
+    pitch = ground.get_width() / (min(29, channel + reach) - max(0, channel - reach) + 1)
+    assert pitch * 30 == pytest.approx(style.MAX_WIDTH - 2 * style.MARGIN - 40)
+
+
+def test_curves_of_several_runs_are_medians_in_a_band():
+    runs = np.array([[0.1, 0.2], [0.3, 0.9], [0.2, 0.4]])
+    figure = comparison.curves({"a": runs, "b": [0.5, 0.5]}, "epoch", "y", "Two")
+    ax = figure.axes[1]
+    assert np.allclose(ax.lines[0].get_ydata(), [0.2, 0.4])
+    assert np.allclose(ax.lines[1].get_ydata(), 0.5)
+    (band,) = ax.collections
+    corners = band.get_paths()[0].vertices
+    assert {0.1, 0.3, 0.2, 0.9} <= set(np.round(corners[:, 1], 6))
+    assert "a 0.40" in shown(figure)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "sentence"),
+    [
+        (architecture.volumes, ([("input", (1, 2, 2), 0)],), "got 1 rows"),
+        (architecture.volumes, (short(ALEXNET) * 3,), "do not fit beside each other"),
+        (architecture.costs, (ALEXNET[2:4],), "no layer of this network"),
+        (architecture.then_and_now, ({"a": (0, 5)}, ("x", "y")), "must be 1 or more"),
+        (architecture.then_and_now, ({"a": (1, 5, 6)}, ("x", "y")), "two names"),
+        (comparison.curves, ({}, "x", "y", "t"), "1 to 4 cases"),
+        (comparison.curves, ({"a": [np.nan]}, "x", "y", "t"), "a: expected numbers"),
+        (comparison.curves, ({"a": []}, "x", "y", "t"), "a: expected numbers"),
+        (input_size.end_of_row, (9, WINDOWS), "does not fit"),
+        (squashing.activations, ({"a": Relu()}, 7), "from -6 to 6, got 7"),
+        (squashing.activations, ({}, 0), "1 to 4 layers"),
+        (subsampling.steps, (MAPS[0], MAPS[0], MAPS[0, :3]), "one shape"),
+        (subsampling.connections, (C3_TABLE[0],), "shape"),
+        (subsampling.connections, (C3_TABLE, 16), "not one of 0..15"),
+        (normalization.neighbours, (-MAPS, MAPS, 0, 1), "never negative"),
+        (normalization.neighbours, (MAPS, MAPS[:3], 0, 1), "before and after"),
+        (normalization.neighbours, (MAPS, MAPS, 30, 1), "got 30, 1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(function, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        function(*arguments)
+
+
+def test_a_scale_of_another_name_is_refused():
+    with pytest.raises(ValueError, match="scale must be"):
+        comparison.curves({"a": [1]}, "x", "y", "t", scale="square")
+    with pytest.raises(ValueError, match="no place for 0"):
+        comparison.curves({"a": [0, 1]}, "x", "y", "t", scale="log")
