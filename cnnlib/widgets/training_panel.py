@@ -227,6 +227,7 @@ class TrainingPanel(ipywidgets.VBox):
         self._wanted[name] = value
         if not self.running:
             self._apply()
+            self._say(f"{name.capitalize()} {value:g} from the next step on.")
 
     def _end(self, done, how):
         """Say how the run ended."""

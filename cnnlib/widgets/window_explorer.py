@@ -160,12 +160,12 @@ class WindowExplorer(ipywidgets.VBox):
         if len(self.modes) > 1:
             menu = ipywidgets.Dropdown(options=self.modes, **_labelled("mode"))
             self.controls = {"mode": menu} | self.controls
-        self._view.look = _look(self)
         self._waiting = False
         if dout is not None:
             self.gradient = dout
         self.step = step
         self._redraw()
+        self._view.look = _look(self)
         for control in self.controls.values():
             control.observe(self._moved, "value")
         self._view.observe(self._stepped, "step")
@@ -509,10 +509,12 @@ def _look(explorer):
     height = C * (min(42 * rows, {1: 280, 2: 200}.get(C, 150)) + 44)  # a channel with its title
     wide = {"im2col", "backward"} & set(explorer.modes)
     terms = highest("filter_height") * highest("filter_width")
-    lines = max(2, -(-terms // 9))  # so many fill one, or 14 where they are short
+    lines = max(2, -(-terms // 8))  # so many fill one, or 14 where they are short
     if C > 1:
         lines = C * -(-terms // 14) + 1
-    notes = 80 if highest("stride") > 1 else 0  # what is said where the stride does not divide
+    uneven = any(axis["note"] for axis in explorer._view.picture["formula"])
+    moves = highest("stride") > 1 and set(SLIDERS) & set(explorer.controls)
+    notes = 80 if uneven or moves else 0  # what is said where the stride does not divide
     return {
         "line": style.ROLES,
         "text": style.TEXT_COLORS,

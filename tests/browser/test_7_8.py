@@ -1,0 +1,115 @@
+"""Chapter 7.8 as a reader meets it: the walk by keyboard, the views that follow, the links."""
+
+import json
+import re
+
+import pytest
+
+from .kernel import ask_kernel
+from .lab import NOTEBOOKS, running_lab, what_is_missing
+
+NAME = "7.8-summary.ipynb"
+STATE = """import json
+way = ways[walker.values["digit"]]
+print(json.dumps({
+    "values": walker.values, "alt": walker.figure.alt, "message": walker.message,
+    "names": [stop.name for stop in way], "said": int(way[-1].out.argmax()),
+    "scores": int(net.predict(digits)[walker.values["digit"]].argmax()),
+    "conv": [conv_view.step, float(conv_view.output.ravel()[conv_view.step])],
+    "pool": [pool_view.step, float(pool_view.output.ravel()[pool_view.step])],
+}))"""
+OWN = """import json
+c = min(walker.values["unit"], 29)
+maps = feature_maps(net, digits)
+print(json.dumps([float(maps[k][walker.values["digit"], c].max()) for k in ("Conv1", "Pool1")]))"""
+
+
+@pytest.fixture(scope="module")
+def page():
+    reason = what_is_missing()
+    if reason:
+        pytest.skip(reason)
+    with running_lab(sorted(NOTEBOOKS.glob("*.ipynb"))) as lab:
+        page = lab.open_and_run(NAME)
+        page.set_default_timeout(20_000)
+        page.console_errors = lab.console_errors
+        yield page
+
+
+def cell(page, source):
+    return page.locator(".jp-Notebook .jp-CodeCell", has_text=source)
+
+
+def slider(page, name):
+    walk = cell(page, "walker = explore(walk")
+    return walk.locator(".widget-hslider", has_text=name).get_by_role("slider")
+
+
+def shown(page):
+    return cell(page, "walker = explore(walk").locator(".jp-OutputArea img")
+
+
+def state(page):
+    return json.loads(ask_kernel(page, STATE))
+
+
+def test_the_walk_by_keyboard_from_the_digit_to_its_probabilities(page):
+    step, picture = slider(page, "step"), shown(page)
+    step.focus()
+    step.press("Home")
+    names, heights = state(page)["names"], set()
+    for number, name in enumerate(names):
+        page.wait_for_function(
+            "text => document.querySelector(`img[alt*='${text}']`) !== null",
+            arg=f"Step {number} of {len(names) - 1}, ",
+        )
+        alt = picture.get_attribute("alt")
+        assert alt == state(page)["alt"]
+        assert name in alt or number == 0
+        heights.add(round(picture.bounding_box()["height"]))
+        step.press("ArrowRight")
+    assert len(heights) == 1, f"the page moves: {heights}"
+    now = state(page)
+    assert now["said"] == now["scores"]
+    assert f"Softmax: the network says {now['said']}" in picture.get_attribute("alt")
+    assert not page.console_errors
+
+
+def test_another_digit_and_another_map_arrive_in_the_window_explorers(page):
+    for name, keys in (("step", ["Home", "ArrowRight"]), ("digit", ["Home"]), ("unit", ["Home"])):
+        for key in keys:
+            slider(page, name).press(key)
+    before = state(page)
+    for name, presses in (("digit", 5), ("unit", 3)):
+        for _ in range(presses):
+            slider(page, name).press("ArrowRight")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('img')].some(i => i.alt.includes('map 3, row'))"
+    )
+    now = state(page)
+    assert now["values"] == {"step": 1, "digit": 5, "unit": 3} and not now["message"]
+    assert now["conv"] != before["conv"] and now["pool"] != before["pool"]
+    own = json.loads(ask_kernel(page, OWN))
+    assert [now["conv"][1], now["pool"][1]] == pytest.approx(own, abs=1e-4)
+    for name, windows in (("conv", 576), ("pool", 144)):
+        view = cell(page, f"{name}_view = WindowExplorer(")
+        view.locator(".where", has_text=f"window {now[name][0] + 1} of {windows}").wait_for()
+    assert not page.console_errors
+
+
+def test_a_window_moves_by_keyboard(page):
+    view = cell(page, "conv_view = WindowExplorer(")
+    before = view.locator(".where").inner_text()
+    view.locator(".back").press("Enter")
+    number = int(re.search(r"window (\d+)", before)[1])
+    view.locator(".where", has_text=f"window {number - 1} of 576").wait_for()
+    assert not page.console_errors
+
+
+def test_a_link_opens_the_chapter_that_has_its_heading(page):
+    link = page.locator(".jp-Notebook .jp-MarkdownOutput a", has_text="What changed in between")
+    link.first.click()
+    page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget.context?.path.startsWith('7.7-')"
+    )
+    page.locator('.jp-Notebook [data-jupyter-id="What-changed-in-between"]').wait_for()
