@@ -11,6 +11,7 @@ NAME = """handle => {
   const label = handle.closest(".widget-slider").querySelector(".widget-label");
   return handle.getAttribute("aria-label") || (label?.checkVisibility() && label.innerText);
 }"""
+STEERS = 'handle => !!handle.closest(".jp-Cell-outputArea").querySelector(".widget-hprogress")'
 # Follows what a cell shows, sliders apart, from a key press until it has been still for 200 ms:
 # when it last changed, its pictures decoded, and how high it was in each frame. A min-height is
 # left out: a view may keep the room of its tallest picture so far.
@@ -73,9 +74,7 @@ def move_and_return(slider):
     start = slider.page.evaluate("() => watch.before")
     press(slider, back)
     # Beside a progress bar a slider steers a training: what was said and drawn of it stays.
-    steers = slider.evaluate(
-        'handle => handle.closest(".jp-Cell-outputArea").querySelector(".widget-hprogress") !== null'
-    )
+    steers = slider.evaluate(STEERS)
     if not steers and not slider.page.evaluate("start => watch.state() === start", start):
         text = slider.page.evaluate("() => watch.text()")
         wrong.append(f"after {there}, {back} the view is another one than before: {text!r}")
