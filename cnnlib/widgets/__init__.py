@@ -7,8 +7,18 @@ Only notebooks import this package.
 
 from cnnlib.widgets.digit_pad import DigitPad
 from cnnlib.widgets.explore import Explorer, explore
+from cnnlib.widgets.prediction import Prediction, ShapePrediction
 from cnnlib.widgets.source import show_source
 from cnnlib.widgets.training_panel import TrainingPanel
 from cnnlib.widgets.window_explorer import WindowExplorer
 
-__all__ = ["DigitPad", "Explorer", "TrainingPanel", "WindowExplorer", "explore", "show_source"]
+__all__ = [
+    "DigitPad",
+    "Explorer",
+    "Prediction",
+    "ShapePrediction",
+    "TrainingPanel",
+    "WindowExplorer",
+    "explore",
+    "show_source",
+]

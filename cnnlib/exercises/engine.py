@@ -1,0 +1,461 @@
+"""The engine behind every checker: try a submission from the smallest input on, and be a tutor.
+
+An `Exercise` knows the inputs to try, the right answer to each (a function of ``cnnlib``), and the
+mistakes that learners make, each as a function that makes it. Where an answer is wrong, the engine
+shows the first input that tells, what came out, what should have, and, where one of the mistakes
+gives the very same wrong answers, which one that is.
+"""
+
+import copy
+import dis
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from cnnlib.exercises.running import Budget, Outcome, TooLongError, run
+from cnnlib.exercises.solved import record, register
+from cnnlib.exercises.verdict import Verdict
+
+SHOWN = 40  # numbers; of larger arrays only the first difference is written out
+IN_PLACE = (
+    "an operation in place (x += ..., x[...] = ...) writes into the caller's array; compute into a "
+    "new one, or begin with x.copy()"
+)
+
+
+class Problem(NamedTuple):
+    """Why an answer is refused.
+
+    Attributes
+    ----------
+    what : str
+        The sentence that says it.
+    came, should : str
+        What came out and what should have; "" where the sentence says it all.
+    cause : str
+        The usual cause, where the problem itself tells.
+    recognise : bool
+        Whether to look for a cause among the known mistakes.
+    """
+
+    what: str
+    came: str = ""
+    should: str = ""
+    cause: str = ""
+    recognise: bool = False
+
+
+@dataclass
+class Exercise:
+    """One exercise.
+
+    Parameters
+    ----------
+    name, chapter : str
+        As they stand in the verdict.
+    signature : str
+        What the reader writes: "my_im2col(x, FH, FW, stride=1, pad=0)".
+    cases : list of dict
+        Arguments by name, the smallest first; arguments that have defaults may be left out.
+    reference : callable
+        Gives the right answer to the same arguments.
+    mistakes : dict
+        A sentence naming the mistake, to the function that makes it.
+    parts : tuple of str
+        Names of what is returned, where it is a tuple.
+    perform : callable, optional
+        Turns the submission into the function to be called, where it is not one itself.
+    judge : callable, optional
+        Takes the answer and the arguments and returns a Problem or None, where an answer is not
+        right by being equal to the reference.
+    untouched : callable, optional
+        A stub that computes something: its answers count as "not started yet".
+    callable_ : bool
+        Whether the submission is to be a function (or a class).
+    tried : str
+        What a correct answer was tried on, where the list of cases does not say it.
+    """
+
+    name: str
+    chapter: str
+    signature: str
+    cases: list
+    reference: Callable
+    mistakes: dict = field(default_factory=dict)
+    parts: tuple = ()
+    perform: Callable | None = None
+    judge: Callable | None = None
+    untouched: Callable | None = None
+    callable_: bool = True
+    tried: str = ""
+
+    def __post_init__(self):
+        register(self.chapter, self.name)
+
+    def check(self, submission):
+        """Try a submission on all cases.
+
+        Returns
+        -------
+        Verdict
+            Whatever the submission does: nothing is raised but a KeyboardInterrupt.
+        """
+        status, lines = self._examine(submission)
+        record(self.chapter, self.name, status)
+        return Verdict(self.name, self.chapter, status, tuple(lines))
+
+    def _examine(self, submission):
+        start = [("", f"Write {self.signature}, then run this cell again.")]
+        if submission is None or submission is ...:
+            return "not started", start
+        if self.callable_ and not callable(submission):
+            given = f"{type(submission).__name__} was given"
+            what = f"The checker wants the function itself: its name without brackets; {given}."
+            return "wrong", [("", what)]
+        function = self.perform(submission) if self.perform else submission
+        if not self.perform and (wrong := self._wrong_signature(submission)):
+            return "wrong", [("", wrong)]
+
+        budget, outcomes, failed, problem = Budget(), [], None, None
+        for number, case in enumerate(self.cases):
+            outcome = run(function, case, budget, _file_of(submission))
+            if _is_stub(submission, outcome):
+                return "not started", start
+            outcomes.append(outcome)
+            if isinstance(outcome.error, TooLongError) and problem:
+                break  # the time was used up behind the first problem: that one is told
+            if problem is None and (problem := self._problem(outcome, case)):
+                failed = number
+            if isinstance(outcome.error, TooLongError):
+                break
+        if problem is None:
+            return "correct", self._praise(outcomes)
+        if self.untouched and self._agrees(self.untouched, outcomes) == len(outcomes):
+            return "not started", start
+        return "wrong", self._explain(problem, failed, outcomes)
+
+    def _wrong_signature(self, submission):
+        """Say that the checker's call does not fit the function; "" where it does."""
+        try:
+            signature = inspect.signature(submission)
+        except (TypeError, ValueError):  # some built-in functions have none
+            return ""
+        for case in self.cases:
+            try:
+                signature.bind(*case.values())
+            except TypeError as error:
+                names = ", ".join(case)
+                return f"The call with ({names}) does not fit: {error}. Wanted: {self.signature}."
+        return ""
+
+    def _problem(self, outcome, case):
+        """Return what is wrong with one outcome, or None."""
+        error, value = outcome.error, outcome.value
+        if isinstance(error, TooLongError):
+            return Problem(
+                "It took too long and was stopped.",
+                cause="a loop that does not end (while without progress), or far too many steps",
+            )
+        if error is not None:
+            what = f"It raised {type(error).__name__}: {str(error)[:300]}"
+            return Problem(what, f"an exception in {outcome.place}" if outcome.place else "")
+        if value is None:
+            return Problem(
+                "It returned None.", cause="the return is missing, or on a path not taken here"
+            )
+        expected = self.reference(*_copies(case))
+        problem = (
+            self.judge(value, *case.values())
+            if self.judge
+            else compare(value, expected, self.parts)
+        )
+        if problem is None and outcome.changed:
+            names = ", ".join(outcome.changed)
+            return Problem(
+                f"The answer is right, but it changed its argument {names}.", cause=IN_PLACE
+            )
+        return problem
+
+    def _agrees(self, mistake, outcomes):
+        """Count the outcomes that a mistaken function gives as well."""
+        return sum(
+            _alike(_answer(mistake, case), outcome, self.parts)
+            for case, outcome in zip(self.cases, outcomes, strict=False)
+        )
+
+    def _cause(self, problem, failed, outcomes):
+        """Name the known mistake whose answers are those of the submission."""
+        case, outcome = self.cases[failed], outcomes[failed]
+        suspects = {
+            sentence: self._agrees(mistake, outcomes)
+            for sentence, mistake in self.mistakes.items()
+            if _alike(_answer(mistake, case), outcome, self.parts)
+        }
+        if not suspects:
+            return ("Usual cause", IN_PLACE) if outcome.changed else None
+        best = max(suspects, key=suspects.get)  # the first of several
+        sure = suspects[best] == len(outcomes)
+        return ("Usual cause" if sure else "Possible cause", best)
+
+    def _explain(self, problem, failed, outcomes):
+        case = self.cases[failed]
+        lines = [("", problem.what), *([("Input", _written(case))] if case else [])]
+        lines += [("Came out", problem.came)] if problem.came else []
+        lines += [("Should have", problem.should)] if problem.should else []
+        error = outcomes[failed].error
+        if problem.cause:
+            lines.append(("Usual cause", problem.cause))
+        elif problem.recognise or error is not None:
+            cause = self._cause(problem, failed, outcomes)
+            lines += [cause] if cause else []
+        if failed:
+            lines.append(("", f"Right before that: {failed} smaller {_plural('input', failed)}."))
+        return lines + _notes(outcomes, problem)
+
+    def _praise(self, outcomes):
+        first, last = _settings(self.cases[0]), _settings(self.cases[-1])
+        tried = self.tried or f"Right on all {len(self.cases)} inputs, from {first} to {last}."
+        return [("", tried), *_notes(outcomes)]
+
+
+def compare(value, expected, parts=(), name=""):
+    """Compare an answer with the right one.
+
+    Parameters
+    ----------
+    value : object
+        What came out.
+    expected : ndarray, int, float, tuple or dict
+        What should have.
+    parts : tuple of str
+        Names of the parts of a tuple.
+    name : str
+        Name of the part in question.
+
+    Returns
+    -------
+    Problem or None
+    """
+    of = f"{name}: " if name else ""
+    if isinstance(expected, dict):
+        if not isinstance(value, dict):
+            return Problem(f"A dictionary is wanted, {_kind(value)} came out.", recognise=True)
+        if set(value) != set(expected):
+            return Problem(
+                "The dictionary has other names.",
+                ", ".join(map(str, value)),
+                ", ".join(expected),
+                recognise=True,
+            )
+        return _first(compare(value[key], expected[key], (), key) for key in expected)
+    if isinstance(expected, tuple):
+        wanted = ", ".join(parts)
+        if not isinstance(value, tuple | list) or len(value) != len(expected):
+            return Problem(
+                f"{len(expected)} things are to be returned: {wanted}; {_kind(value)} came out."
+            )
+        pairs = zip(value, expected, parts, strict=True)
+        return _first(compare(one, right, (), part) for one, right, part in pairs)
+    if not isinstance(expected, np.ndarray):
+        return _compare_number(value, expected, of)
+    if isinstance(value, np.generic):
+        value = np.asarray(value)  # such as array.sum(): no array, and so of shape ()
+    if value is None:
+        return Problem(f"{of}None came out.", cause="nothing was assigned or computed for it")
+    if not isinstance(value, np.ndarray):
+        return Problem(
+            f"{of}A NumPy array is wanted, {_kind(value)} came out.",
+            cause="a result collected in a list: begin with np.zeros(shape, x.dtype), or turn it "
+            "into an array at the end"
+            if isinstance(value, list)
+            else "",
+        )
+    if value.shape != expected.shape:
+        return Problem(
+            f"{of}Wrong shape: {value.shape} came out, {expected.shape} should have.",
+            _array(value),
+            _array(expected),
+            recognise=True,
+        )
+    if not np.issubdtype(value.dtype, np.number):
+        return Problem(f"{of}Wrong dtype: {value.dtype} came out, {expected.dtype} should have.")
+    close = _close(value, expected)
+    if not close.all():
+        return _difference(value, expected, close, of)
+    if value.dtype != expected.dtype:
+        wide = value.dtype == np.float64 and expected.dtype == np.float32
+        return Problem(
+            f"{of}The numbers are right, but the dtype is not: {value.dtype} came out, "
+            f"{expected.dtype} should have.",
+            cause="np.zeros and its like make float64 unless they are given dtype=x.dtype"
+            if wide
+            else "the dtype of the answer is that of the input",
+        )
+    return None
+
+
+def counting(*shape, dtype=float):
+    """Return an array with the numbers 1, 2, 3, ..., for inputs that one can follow by eye."""
+    return np.arange(1, np.prod(shape) + 1, dtype=dtype).reshape(shape)
+
+
+def dice(seed, *shape, dtype=float):
+    """Return an array of random whole numbers from -9 to 9."""
+    return np.random.default_rng(seed).integers(-9, 10, shape).astype(dtype)
+
+
+def _compare_number(value, expected, of):
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number:
+        what = f"shape {value.shape}" if isinstance(value, np.ndarray) else _kind(value)
+        return Problem(f"{of}One number is wanted, {what} came out.")
+    if value != expected:
+        return Problem(
+            f"{of}{_number(value)} came out, {_number(expected)} should have.", recognise=True
+        )
+    if isinstance(expected, int) and not isinstance(value, int | np.integer):
+        return Problem(
+            f"{of}The number is right, but it is no whole number to Python: {value!r}.",
+            cause="/ against //: / gives a float even without a remainder, // a whole number",
+        )
+    return None
+
+
+def _difference(value, expected, close, of):
+    """Say where two arrays of one shape differ."""
+    place = tuple(int(i) for i in np.argwhere(~close)[0])
+    wrong = int((~close).sum())
+    where = (
+        f"{of}{wrong} of {close.size} numbers {'are' if wrong > 1 else 'is'} wrong, the first at "
+        f"[{', '.join(map(str, place))}]: {_number(value[place])} came out, "
+        f"{_number(expected[place])} should have."
+    )
+    if value.size > SHOWN:
+        return Problem(where, recognise=True)
+    return Problem(where, _array(value), _array(expected), recognise=True)
+
+
+def _close(value, expected):
+    tolerance = 1e-4 if np.float32 in (value.dtype, expected.dtype) else 1e-8
+    return np.isclose(value, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def _alike(mistaken, outcome, parts):
+    """Whether a mistake led to the same answer (or exception) as the submission."""
+    if mistaken.error is not None or outcome.error is not None:
+        return repr(mistaken.error) == repr(outcome.error)
+    problem = compare(outcome.value, mistaken.value, parts)
+    return problem is None or "are right" in problem.what or "is right" in problem.what
+
+
+def _is_stub(submission, outcome):
+    """Whether nothing has been written yet: NotImplementedError, ``...``, or an empty body."""
+    if isinstance(outcome.error, NotImplementedError) or outcome.value is ...:
+        return True
+    return outcome.error is None and outcome.value is None and is_empty(submission)
+
+
+def is_empty(function):
+    """Whether the body of a function is empty: a docstring, ``pass``, ``...`` or ``return``."""
+    code = getattr(function, "__code__", None)
+    empty = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "POP_TOP"}
+    return code is not None and all(step.opname in empty for step in dis.get_instructions(code))
+
+
+def _file_of(submission):
+    """Return the file or cell a function, or the methods of a class, were written in."""
+    methods = vars(submission).values() if inspect.isclass(submission) else ()
+    codes = (getattr(thing, "__code__", None) for thing in (submission, *methods))
+    return next((code.co_filename for code in codes if code), None)
+
+
+def _first(problems):
+    return next((problem for problem in problems if problem), None)
+
+
+def _copies(case):
+    return copy.deepcopy(list(case.values()))
+
+
+def _answer(mistake, case):
+    """Call one of our own mistaken functions: it ends and prints nothing, but may raise."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            return Outcome(mistake(*_copies(case)))
+        except Exception as error:
+            return Outcome(error=error)
+
+
+def _kind(value):
+    name = type(value).__name__
+    article = "an" if name[0] in "aeiou" else "a"
+    length = f" of {len(value)}" if isinstance(value, tuple | list) else ""
+    return "None" if value is None else f"{article} {name}{length}"
+
+
+def _number(value):
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _array(a):
+    """Write an array with its shape; of a larger one the shape alone."""
+    shape = f"shape {a.shape}"
+    if a.size > SHOWN:
+        return shape
+    numbers = np.array2string(a, separator=" ", suppress_small=True, precision=4, threshold=SHOWN)
+    return f"{shape}\n{numbers}"
+
+
+def _written(case):
+    """Write the arguments: small arrays in full below, everything else in one line."""
+    line, blocks = [], []
+    for name, value in case.items():
+        if not isinstance(value, np.ndarray):
+            line.append(f"{name} = {_argument(value)}")
+        else:
+            kind = "" if value.dtype == float else f", {value.dtype}"
+            line.append(f"{name} of shape {value.shape}{kind}")
+            if value.size <= SHOWN:
+                blocks += [f"{name} =", _array(value).partition("\n")[2]]
+    return "\n".join([", ".join(line), *blocks])
+
+
+def _argument(value):
+    if hasattr(value, "layers"):
+        kinds = ", ".join(type(layer).__name__ for layer in value.layers.values())
+        return f"a network of {kinds}"
+    return repr(value)
+
+
+def _settings(case):
+    """Write a case in a few words: shapes and settings."""
+    words = [
+        str(value.shape) if isinstance(value, np.ndarray) else f"{name} {_argument(value)}"
+        for name, value in case.items()
+    ]
+    return ", ".join(words)
+
+
+def _plural(word, n):
+    return word if n == 1 else f"{word}s"
+
+
+def _notes(outcomes, problem=None):
+    """Tell what was noticed beside the answer: printing, warnings, changed arguments."""
+    notes = []
+    printed = next((o.printed for o in outcomes if o.printed), "")
+    if printed:
+        first = printed.strip().split("\n")[0][:60]
+        notes.append(("Note", f"it printed something, kept out of the page: {first!r}"))
+    warned = next((o.warned for o in outcomes if o.warned), "")
+    if warned:
+        notes.append(("Note", f"NumPy or Python warned: {warned}"))
+    changed = next((o.changed for o in outcomes if o.changed), ())
+    if changed and problem and "changed its argument" not in problem.what:
+        notes.append(("Note", f"it also changed its argument {', '.join(changed)} in place"))
+    return notes

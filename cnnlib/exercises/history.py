@@ -1,0 +1,396 @@
+"""Exercises of chapter 7.7: Dropout, local response normalisation, LeNet's subsampling."""
+
+import numpy as np
+
+from cnnlib.exercises.engine import Exercise, Problem, counting, dice, is_empty
+from cnnlib.layers import LocalResponseNormalization
+from cnnlib.lenet import Subsampling
+from cnnlib.windows import sliding_windows
+
+
+def check_dropout(my_dropout):
+    """Check a Dropout layer.
+
+    Write a class ``MyDropout(dropout_ratio)`` with ``forward(x, train_flg=True)`` and
+    ``backward(dout)``, as in chapter 6 of the book: while training, each number is dropped (set to
+    0) with probability dropout_ratio and otherwise left as it is; for inference all are multiplied
+    by 1 - dropout_ratio. The way back goes where the way there went.
+
+    Returns
+    -------
+    Verdict
+    """
+    return DROPOUT.check(my_dropout)
+
+
+def check_lrn(my_lrn):
+    """Check local response normalisation, forward.
+
+    Write ``my_lrn(x, n=5, k=2.0, alpha=1e-4, beta=0.75)``: x (N, C, H, W); return x divided by
+    ``(k + alpha * sum of squares)**beta``, the sum over the n channels around each one, fewer at
+    the two ends, in the shape and dtype of x.
+
+    Returns
+    -------
+    Verdict
+    """
+    return LRN.check(my_lrn)
+
+
+def check_subsampling(my_subsampling):
+    """Check LeNet's subsampling, before its squashing function.
+
+    Write ``my_subsampling(x, W, b)``: x (N, C, H, W), W and b (C,); return
+    ``W[c] * (sum over a window of 2 x 2) + b[c]``, shape (N, C, H // 2, W // 2), in the dtype of x.
+
+    Returns
+    -------
+    Verdict
+    """
+    return SUBSAMPLING.check(my_subsampling)
+
+
+def _use(my_dropout):
+    """Make a function that takes a layer through all it can do."""
+
+    def use(x, *dropout_ratio):
+        layer = my_dropout(*dropout_ratio)
+        first = layer.forward(x)
+        if first is ... or (first is None and is_empty(getattr(my_dropout, "forward", None))):
+            return ...  # not started yet
+        train = layer.forward(x, True)
+        dout = np.arange(1, x.size + 1, dtype=x.dtype).reshape(x.shape)
+        before = dout.copy()
+        try:
+            back = layer.backward(dout)
+        except NotImplementedError:
+            back = ...
+        unharmed = np.array_equal(dout, before)
+        return _Used(first, train, dout, back, layer.forward(x, False), unharmed)
+
+    return use
+
+
+class _Used:
+    """What a Dropout layer did: two training passes, the way back, and inference."""
+
+    def __init__(self, first, train, dout, back, inference, unharmed):
+        self.first, self.train, self.dout, self.back = first, train, dout, back
+        self.inference, self.unharmed = inference, unharmed
+
+
+def _judge_dropout(used, x, ratio=0.5):
+    """Go through what Dropout promises, the simplest thing first."""
+    named = {
+        "forward(x)": used.first,
+        "forward(x, True)": used.train,
+        "backward(dout)": used.back,
+        "forward(x, False)": used.inference,
+    }
+    for name, answer in named.items():
+        if answer is ...:
+            return Problem(f"{name} is not written yet.")
+        if answer is None:
+            return Problem(f"{name} returned None.", cause="the return is missing")
+        if not isinstance(answer, np.ndarray):
+            return Problem(f"{name}: a NumPy array is wanted, {type(answer).__name__} came out.")
+        if answer.shape != x.shape:
+            return Problem(f"{name}: wrong shape, {answer.shape} came out of {x.shape}.")
+    return (
+        _judge_training(used, x, ratio)
+        or _judge_inference(used.inference, x, ratio)
+        or _judge_back(used)
+        or next(
+            (
+                Problem(
+                    f"{name}: the numbers are right, but {x.dtype} came in and {answer.dtype} "
+                    "went out.",
+                    cause="the mask is of float64: keep it as True and False",
+                )
+                for name, answer in named.items()
+                if answer.dtype != x.dtype
+            ),
+            None,
+        )
+    )
+
+
+def _judge_training(used, x, ratio):
+    out, kept, expected = used.train, used.train != 0, 1 - ratio
+    share = float(kept.mean())
+    came = f"{share:.0%} of the numbers were kept"
+    should = f"about {expected:.0%}"
+    if ratio == 0:
+        if np.array_equal(out, x):
+            return None
+        return Problem("With ratio 0 nothing is to be dropped, but the output is not x.")
+    if kept.all():
+        return Problem("While training nothing is dropped.", came, should)
+    scaled = np.allclose(out[kept], x[kept] / (1 - ratio))
+    if scaled and not np.allclose(out[kept], x[kept]):
+        return Problem(
+            "While training, what is kept is not left as it is.",
+            f"numbers divided by 1 - ratio = {1 - ratio:g}",
+            "the numbers of x",
+            "this is inverted dropout, as newer libraries have it; here inference is scaled",
+        )
+    if not np.allclose(out[kept], x[kept]):
+        softened = np.allclose(out[kept], x[kept] * (1 - ratio))
+        return Problem(
+            "While training, what is kept is not left as it is.",
+            cause="inference and training are exchanged, or both are scaled: only inference is"
+            if softened
+            else "a mask is True or False (1 or 0), not the random number itself",
+        )
+    flat = kept.reshape(len(x), -1)
+    if (flat == flat[0]).all() or (flat == flat[:, :1]).all():
+        same = "all images" if (flat == flat[0]).all() else "all numbers of an image"
+        return Problem(
+            f"The same choice is made for {same}.",
+            cause="one random number per number of x: draw them in the shape of x",
+        )
+    if abs(share - expected) > 5 * np.sqrt(ratio * (1 - ratio) / x.size):
+        turned = abs(share - ratio) < 5 * np.sqrt(ratio * (1 - ratio) / x.size)
+        return Problem(
+            f"With dropout_ratio = {ratio:g} the wrong share is kept.",
+            came,
+            should,
+            "the ratio is the share that is DROPPED: keep where the random number is > the ratio"
+            if turned
+            else "draw evenly from 0 to 1 (rng.random), and compare with the ratio",
+        )
+    if np.array_equal(used.first, out):
+        return Problem(
+            "Two training passes drop the same numbers.",
+            cause="the mask is made once (in __init__, or from a seed): draw it in every forward",
+        )
+    return None
+
+
+def _judge_inference(out, x, ratio):
+    if np.allclose(out, x * (1 - ratio)):
+        return None
+    causes = {
+        "nothing is multiplied: the next layer would get larger sums than in training": x,
+        "multiplied by the ratio: 1 - ratio is the share that is kept": x * ratio,
+        "divided by 1 - ratio: the sums are to become smaller, as in training": x / (1 - ratio),
+    }
+    cause = next((text for text, wrong in causes.items() if np.allclose(out, wrong)), "")
+    if not cause and (out == 0).any():
+        cause = "inference drops at random as well: train_flg is not looked at"
+    return Problem(
+        "Inference, forward(x, False), is not x * (1 - dropout_ratio).",
+        f"{out.flat[0]:g} for the first number",
+        f"{x.flat[0] * (1 - ratio):g}",
+        cause,
+    )
+
+
+def _judge_back(used):
+    kept, dout = used.train != 0, used.dout
+    if not used.unharmed:
+        return Problem("backward changed its argument dout.", cause="compute dout * mask anew")
+    if np.allclose(used.back, dout * kept):
+        return None
+    causes = {
+        "everything is passed on: what was dropped had no share in the loss": dout,
+        "the mask is used the wrong way round: gradients go where x was kept": dout * ~kept,
+        "multiplied by the output: the gradient is dout where x was kept": dout * used.train,
+        "the mask of another forward pass is used: the last one counts": dout * (used.first != 0),
+    }
+    cause = next((text for text, wrong in causes.items() if np.allclose(used.back, wrong)), "")
+    if not cause and np.isin(used.back, [0, *dout.flat]).all():
+        cause = "a new mask is drawn on the way back: keep that of forward (self.mask)"
+    return Problem("backward does not send dout to where x was kept.", cause=cause)
+
+
+DROPOUT = Exercise(
+    "dropout",
+    "7.7",
+    "class MyDropout, with __init__(self, dropout_ratio=0.5), forward(self, x, train_flg=True), "
+    "backward(self, dout)",
+    cases=[
+        {"x": counting(40, 50)},
+        {"x": counting(20, 4, 5, 6), "dropout_ratio": 0.2},
+        {"x": counting(40, 60), "dropout_ratio": 0.8},
+        {"x": counting(10, 10), "dropout_ratio": 0.0},
+        {"x": counting(40, 50, dtype=np.float32), "dropout_ratio": 0.25},
+    ],
+    reference=lambda *arguments: None,
+    perform=_use,
+    judge=_judge_dropout,
+)
+
+
+def _lrn(x, n=5, k=2.0, alpha=1e-4, beta=0.75):
+    return LocalResponseNormalization(n, k, alpha, beta).forward(x, train_flg=False)
+
+
+def _scaled(scale):
+    """Make a normalisation of its own scale, which gets x**2 and the constants."""
+
+    def mistaken(x, n=5, k=2.0, alpha=1e-4, beta=0.75):
+        return x / scale(x, n, k, alpha) ** beta
+
+    return mistaken
+
+
+def _around(squares, offsets, wrap=False):
+    """Add up the channels at some distances from each one."""
+    total, C = np.zeros_like(squares), squares.shape[1]
+    for c in range(C):
+        for d in offsets:
+            if wrap or 0 <= c + d < C:
+                total[:, c] += squares[:, (c + d) % C]
+    return total
+
+
+def _half(n):
+    return range(-(n // 2), n // 2 + 1)
+
+
+def _in_space(x, n, k, alpha):
+    """Add up the squares of neighbouring places in the same channel."""
+    pad = n // 2
+    padded = np.pad(x**2, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    return k + alpha * sliding_windows(padded, n, n).sum(axis=(2, 3))
+
+
+def _lrn_case(x, *constants):
+    return {"x": x} | dict(zip(("n", "k", "alpha", "beta"), constants, strict=False))
+
+
+LRN = Exercise(
+    "local response normalisation",
+    "7.7",
+    "my_lrn(x, n=5, k=2.0, alpha=1e-4, beta=0.75)",
+    cases=[
+        _lrn_case(100 * counting(1, 1, 1, 1)),
+        _lrn_case(counting(1, 3, 1, 1), 3, 1.0, 1.0, 1.0),
+        _lrn_case(counting(1, 2, 1, 2), 1, 2.0, 0.5, 0.5),
+        _lrn_case(counting(1, 4, 1, 1), 3, 1.0, 1.0, 0.75),
+        _lrn_case(dice(0, 1, 7, 1, 2), 5, 3.0, 0.5, 0.75),
+        _lrn_case(100 * dice(1, 1, 6, 2, 3)),
+        _lrn_case(dice(2, 2, 8, 3, 2), 7, 1.5, 0.25, 0.6),
+        _lrn_case(dice(3, 3, 2, 2, 4), 5, 2.0, 0.1, 0.75),
+        _lrn_case(dice(4, 2, 6, 3, 3, dtype=np.float32), 5, 2.0, 0.1, 0.75),
+    ],
+    reference=_lrn,
+    mistakes={
+        "the sum is over neighbouring places: LRN looks at neighbouring CHANNELS at one place": (
+            _scaled(_in_space)
+        ),
+        "the squares are forgotten": _scaled(
+            lambda x, n, k, alpha: k + alpha * _around(x, _half(n))
+        ),
+        "mean and sum are confused: alpha is not divided by n here (PyTorch does so)": _scaled(
+            lambda x, n, k, alpha: k + alpha / n * _around(x**2, _half(n))
+        ),
+        "n channels on each side: n is all of them, n // 2 on each side": _scaled(
+            lambda x, n, k, alpha: k + alpha * _around(x**2, range(-n, n + 1))
+        ),
+        "the channel itself is left out of the sum": _scaled(
+            lambda x, n, k, alpha: k + alpha * (_around(x**2, _half(n)) - x**2)
+        ),
+        "the last channel of the neighbourhood is missing: range stops before its end": _scaled(
+            lambda x, n, k, alpha: k + alpha * _around(x**2, range(-(n // 2), n // 2))
+        ),
+        "the channels are taken round the ends (np.roll): at the ends there are fewer": _scaled(
+            lambda x, n, k, alpha: k + alpha * _around(x**2, _half(n), wrap=True)
+        ),
+        "a negative index takes channels from the other end: begin at max(0, c - n // 2)": _scaled(
+            lambda x, n, k, alpha: (
+                k
+                + alpha
+                * np.stack(
+                    [(x**2)[:, c - n // 2 : c + n // 2 + 1].sum(axis=1) for c in range(x.shape[1])],
+                    axis=1,
+                )
+            )
+        ),
+        "the sum is over all channels: only n of them are neighbours": _scaled(
+            lambda x, n, k, alpha: k + alpha * (x**2).sum(axis=1, keepdims=True)
+        ),
+        "k is forgotten": _scaled(lambda x, n, k, alpha: alpha * _around(x**2, _half(n))),
+        "the power beta is forgotten": lambda x, n=5, k=2.0, alpha=1e-4, beta=0.75: _lrn(
+            x, n, k, alpha, 1.0
+        ),
+        "multiplied instead of divided": lambda x, n=5, k=2.0, alpha=1e-4, beta=0.75: _lrn(
+            x, n, k, alpha, -beta
+        ),
+        "alpha is forgotten": _scaled(lambda x, n, k, alpha: k + _around(x**2, _half(n))),
+    },
+)
+
+
+def _subsampling(x, W, b):
+    return Subsampling(W, b).forward(x, train_flg=False)
+
+
+def _by_map(a):
+    return a.reshape(-1, 1, 1)
+
+
+def _sums(x, stride=2):
+    return sliding_windows(x, 2, 2, stride).sum(axis=(2, 3))
+
+
+def _odd_kept(x, W, b):
+    """Pad odd sizes with zeros, so that the last row and column count."""
+    H, width = x.shape[2:]
+    return _subsampling(np.pad(x, ((0, 0), (0, 0), (0, H % 2), (0, width % 2))), W, b)
+
+
+def _subsampling_case(seed, *shape, dtype=float):
+    C = shape[1]
+    return {
+        "x": dice(seed, *shape, dtype=dtype),
+        "W": 1 + counting(C, dtype=dtype),
+        "b": 10 * counting(C, dtype=dtype),
+    }
+
+
+SUBSAMPLING = Exercise(
+    "subsampling",
+    "7.7",
+    "my_subsampling(x, W, b)",
+    cases=[
+        {"x": counting(1, 1, 2, 2), "W": counting(1) + 1, "b": counting(1)},
+        _subsampling_case(1, 1, 1, 2, 4),
+        _subsampling_case(2, 1, 2, 4, 2),
+        _subsampling_case(3, 2, 1, 2, 2),
+        _subsampling_case(4, 1, 2, 3, 5),
+        _subsampling_case(5, 2, 2, 4, 4),
+        _subsampling_case(6, 3, 4, 6, 5),
+        _subsampling_case(7, 2, 3, 5, 8, dtype=np.float32),
+    ],
+    reference=_subsampling,
+    mistakes={
+        "mean and sum are confused: the coefficient W takes the place of 1/4": (
+            lambda x, W, b: _by_map(W) * _sums(x) / 4 + _by_map(b)
+        ),
+        "the maximum instead of the sum": (
+            lambda x, W, b: _by_map(W) * sliding_windows(x, 2, 2, 2).max(axis=(2, 3)) + _by_map(b)
+        ),
+        "the bias is added to every pixel, before the sum": (
+            lambda x, W, b: _by_map(W) * _sums(x) + 4 * _by_map(b)
+        ),
+        "the bias is added before multiplying by W": (
+            lambda x, W, b: _by_map(W) * (_sums(x) + _by_map(b))
+        ),
+        "the bias is not added": lambda x, W, b: _by_map(W) * _sums(x),
+        "the coefficient is forgotten": lambda x, W, b: _sums(x) + _by_map(b),
+        "the windows overlap: they step by 2": (
+            lambda x, W, b: _by_map(W) * _sums(x, 1) + _by_map(b)
+        ),
+        "all maps share the first coefficient and bias: each map has its own": (
+            lambda x, W, b: W[0] * _sums(x) + b[0]
+        ),
+        "a coefficient per column: W * ... lays W along the last axis; per map it is "
+        "W.reshape(C, 1, 1)": lambda x, W, b: W * _sums(x) + b,
+        "where H or W is odd, the last row or column is left out": _odd_kept,
+        "squashed already: the squashing function is not asked for here": (
+            lambda x, W, b: 1 / (1 + np.exp(-_subsampling(x, W, b)))
+        ),
+    },
+)

@@ -1,0 +1,392 @@
+"""Exercises of chapter 7.5: parameters of a network, its gradient, and three planted bugs."""
+
+import numpy as np
+
+from cnnlib.exercises.broken import broken_gradient
+from cnnlib.exercises.engine import Exercise, counting, dice
+from cnnlib.layers import Affine, Convolution, Pooling, Relu, Sigmoid, SoftmaxWithLoss
+from cnnlib.networks import Network, SimpleConvNet
+from cnnlib.windows import conv_output_size, im2col
+
+
+def check_parameter_count(my_parameter_count):
+    """Check the number of weights and biases of a network.
+
+    Write ``my_parameter_count(input_dim, layers)``: input_dim is (C, H, W), layers is a list of
+    ``("conv", FN, F, stride, pad)`` with F x F filters, ``("pool", size, stride)``, ``("relu",)``
+    and ``("affine", M)`` with M outputs; return a whole number.
+
+    Returns
+    -------
+    Verdict
+    """
+    return PARAMETER_COUNT.check(my_parameter_count)
+
+
+def check_network_gradient(my_gradient):
+    """Check the gradient of a SimpleConvNet in which layers may have been swapped.
+
+    Write ``my_gradient(network, x, t)``: return a dictionary of dW1, db1, ... under the names
+    "W1", "b1", "W2", "b2", "W3", "b3". Use ``network.loss``, ``network.last_layer`` and
+    ``network.layers`` (a dict, in order), whose layers Conv1, Affine1 and Affine2 have parameters;
+    ``network.gradient`` and ``network.backward`` are switched off.
+
+    Returns
+    -------
+    Verdict
+    """
+    return NETWORK_GRADIENT.check(my_gradient)
+
+
+def check_three_bugs(my_gradient):
+    """Check that the three bugs of `cnnlib.exercises.broken.broken_gradient` are mended.
+
+    Write ``my_gradient(x, t, W1, b1, W2, b2)``: the broken function is the stub; return
+    dW1, db1, dW2, db2.
+
+    Returns
+    -------
+    Verdict
+        It tells how many of the bugs are still there.
+    """
+    return THREE_BUGS.check(my_gradient)
+
+
+def _count(input_dim, layers, **slip):
+    """Count the parameters, or slip in one of the ways named below."""
+    (C, H, W), count = input_dim, 0
+    for kind, *settings in layers:
+        if kind == "conv":
+            FN, F, stride, pad = settings
+            stride = 1 if "stride" in slip else stride
+            pad = 0 if "pad" in slip else pad
+            H, W = (conv_output_size(size, F, stride, pad) for size in (H, W))
+            weights = FN * F * F * (1 if "channels" in slip else C)
+            count += weights + {"pixel": FN * H * W, "one": 1}.get(slip.get("bias"), FN)
+            C = FN
+        elif kind == "pool":
+            size, stride = settings
+            if "pooling" not in slip:
+                H, W = (conv_output_size(length, size, stride) for length in (H, W))
+            count += size * size if "window" in slip else 0
+        elif kind == "affine":
+            (M,) = settings
+            D = C if "flat" in slip else C * H * W
+            count += D * M + {"one": 1}.get(slip.get("bias"), M)
+            C, H, W = M, 1, 1
+        if slip.get("bias") == "none" and kind in ("conv", "affine"):
+            count -= settings[0]
+    return count
+
+
+def _slip(**slip):
+    return lambda input_dim, layers: _count(input_dim, layers, **slip)
+
+
+PARAMETER_COUNT = Exercise(
+    "parameter count",
+    "7.5",
+    "my_parameter_count(input_dim, layers)",
+    cases=[
+        {"input_dim": (1, 1, 2), "layers": [("affine", 3)]},
+        {"input_dim": (1, 1, 1), "layers": [("affine", 2), ("relu",), ("affine", 3)]},
+        {"input_dim": (1, 4, 3), "layers": [("conv", 2, 3, 1, 0)]},
+        {"input_dim": (3, 5, 5), "layers": [("conv", 2, 2, 1, 0), ("relu",)]},
+        {"input_dim": (1, 4, 6), "layers": [("conv", 2, 3, 1, 0), ("affine", 2)]},
+        {"input_dim": (1, 4, 4), "layers": [("conv", 2, 3, 1, 1), ("affine", 2)]},
+        {"input_dim": (1, 5, 7), "layers": [("conv", 2, 3, 2, 0), ("affine", 2)]},
+        {"input_dim": (1, 5, 5), "layers": [("pool", 3, 2), ("affine", 2)]},
+        {"input_dim": (2, 5, 8), "layers": [("conv", 3, 2, 1, 0), ("pool", 2, 2), ("affine", 2)]},
+        {
+            "input_dim": (1, 28, 28),
+            "layers": [
+                ("conv", 30, 5, 1, 0),
+                ("relu",),
+                ("pool", 2, 2),
+                ("affine", 100),
+                ("relu",),
+                ("affine", 10),
+            ],
+        },
+        {
+            "input_dim": (3, 33, 21),
+            "layers": [
+                ("conv", 6, 5, 2, 1),
+                ("relu",),
+                ("pool", 3, 2),
+                ("conv", 8, 3, 1, 1),
+                ("pool", 3, 1),
+                ("affine", 7),
+            ],
+        },
+    ],
+    reference=_count,
+    mistakes={
+        "the biases are forgotten: one per filter, and one per output of an affine layer": (
+            _slip(bias="none")
+        ),
+        "a bias per pixel: a filter has one bias, wherever it lies": _slip(bias="pixel"),
+        "one bias per layer: each filter and each output has its own": _slip(bias="one"),
+        "the channels are forgotten: a filter is C x F x F": _slip(channels=1),
+        "pooling is counted as if it had weights: it has nothing to learn": _slip(window=1),
+        "pooling is passed over: it shrinks the map that the affine layer reads": _slip(pooling=1),
+        "the stride of the convolution is forgotten in the sizes": _slip(stride=1),
+        "the padding of the convolution is forgotten in the sizes": _slip(pad=1),
+        "an affine layer reads every number, C*H*W of them, not one per channel": _slip(flat=1),
+        "only the last layer is counted: add up with +=": (
+            lambda input_dim, layers: (
+                _count(input_dim, layers)
+                - max((_count(input_dim, layers[:n]) for n in range(len(layers))), default=0)
+            )
+        ),
+    },
+)
+
+
+class LockedNet(SimpleConvNet):
+    """A SimpleConvNet whose gradient is yours to write."""
+
+    def gradient(self, x, t):
+        """Refuse: this is the exercise."""
+        raise RuntimeError("network.gradient is switched off here: writing it is the exercise")
+
+    def backward(self):
+        """Refuse: this is the exercise."""
+        raise RuntimeError("network.backward is switched off here: writing it is the exercise")
+
+
+def _network(seed, swap=None, input_dim=(1, 6, 6)):
+    """Build a tiny network, with one layer swapped if wanted."""
+    conv_param = {"filter_num": 2, "filter_size": 3}
+    network = LockedNet(input_dim, conv_param, 4, 3, 0.5, dtype=np.float64, rng=seed)
+    return swapped(network, swap or {})
+
+
+def swapped(network, layers):
+    """Put other layers into a network, by name, in place.
+
+    Parameters
+    ----------
+    network : Network
+    layers : dict of Layer
+        Name in ``network.layers`` to the layer that takes its place.
+
+    Returns
+    -------
+    Network
+        The same network.
+
+    Raises
+    ------
+    ValueError
+        If the network has no layer of this name.
+    """
+    for name, layer in layers.items():
+        if name not in network.layers:
+            raise ValueError(f"no layer {name!r}; the network has {list(network.layers)}")
+        network.layers[name] = layer
+    return network
+
+
+_OWNERS = {"1": "Conv1", "2": "Affine1", "3": "Affine2"}
+
+
+def _collect(network, numbers="123", W="dW", b="db"):
+    grads = {}
+    for key, number in zip("123", numbers, strict=True):
+        layer = network.layers[_OWNERS[number]]
+        grads[f"W{key}"], grads[f"b{key}"] = getattr(layer, W), getattr(layer, b)
+    return grads
+
+
+def _gradient(network, x, t):
+    network.loss(x, t)
+    return Network.backward(network)
+
+
+def _back(network, dout, layers=None):
+    for layer in reversed(list(network.layers.values())) if layers is None else layers:
+        dout = layer.backward(dout)
+    return network
+
+
+def _not_reversed(network, x, t):
+    network.loss(x, t)
+    dout = network.last_layer.backward(1)
+    return _collect(_back(network, dout, network.layers.values()))
+
+
+def _times_N(network, x, t):
+    return {name: grad * len(x) for name, grad in _gradient(network, x, t).items()}
+
+
+def _loss_skipped(network, x, t):
+    """Send a gradient of 1 into the last layer of the list, past the softmax."""
+    scores = network.predict(x, train_flg=True)
+    return _collect(_back(network, np.ones_like(scores)))
+
+
+def _probabilities_sent(network, x, t):
+    network.loss(x, t)
+    return _collect(_back(network, network.last_layer.y))
+
+
+def _no_forward(network, x, t):
+    return _collect(_back(network, network.last_layer.backward(1)))
+
+
+def _dout_kept(network, x, t):
+    """Forget to hand on what a layer returns."""
+    network.loss(x, t)
+    dout = network.last_layer.backward(1)
+    for layer in reversed(list(network.layers.values())):
+        layer.backward(dout)
+    return _collect(network)
+
+
+def _relu_assumed(network, x, t):
+    return _gradient(swapped(network, {"Relu1": Relu(), "Relu2": Relu()}), x, t)
+
+
+def _max_assumed(network, x, t):
+    return _gradient(swapped(network, {"Pool1": Pooling(2, 2)}), x, t)
+
+
+def _parameters(network, x, t):
+    return dict(network.params)
+
+
+def _renamed(change):
+    def mistaken(network, x, t):
+        _gradient(network, x, t)
+        return change(network)
+
+    return mistaken
+
+
+def _network_case(seed, N, swap=None, input_dim=(1, 6, 6)):
+    rng = np.random.default_rng(seed)
+    return {
+        "network": _network(seed, swap, input_dim),
+        "x": rng.standard_normal((N, *input_dim)),
+        "t": rng.integers(0, 3, N),
+    }
+
+
+NETWORK_GRADIENT = Exercise(
+    "network gradient",
+    "7.5",
+    "my_gradient(network, x, t)",
+    cases=[
+        _network_case(0, 1, None, (1, 4, 4)),
+        _network_case(1, 3),
+        _network_case(2, 2, {"Relu1": Sigmoid()}),
+        _network_case(3, 2, {"Pool1": Pooling(2, 2, mode="average")}),
+        _network_case(4, 3, {"Relu2": Sigmoid()}, (2, 6, 8)),
+    ],
+    reference=_gradient,
+    mistakes={
+        "the layers are not reversed: the way back begins at the last one": _not_reversed,
+        "there is no forward pass before: network.loss(x, t) fills the layers' memories": (
+            _no_forward
+        ),
+        "what a layer returns is not handed on: dout = layer.backward(dout)": _dout_kept,
+        "the way back begins with ones: last_layer.backward(1) gives the gradient by the scores": (
+            _loss_skipped
+        ),
+        "the probabilities are sent back instead of their difference from the labels": (
+            _probabilities_sent
+        ),
+        "mean and sum are confused: the loss is the mean over the images, so 1/N belongs in": (
+            _times_N
+        ),
+        "ReLU is taken for granted: ask the layers that are in the network": _relu_assumed,
+        "max pooling is taken for granted: ask the layers that are in the network": _max_assumed,
+        "the parameters are returned instead of their gradients": _parameters,
+        "the gradients of the affine layers are exchanged: W2 is Affine1's, W3 is Affine2's": (
+            _renamed(lambda network: _collect(network, "132"))
+        ),
+        "dW and db are exchanged": _renamed(lambda network: _collect(network, W="db", b="dW")),
+        "the names are those of the layers; the parameters are called W1, b1, W2, ...": (
+            _renamed(lambda network: {name: network.layers[name].dW for name in _OWNERS.values()})
+        ),
+        "the names are dW1, db1, ...; they are to be those of the parameters": _renamed(
+            lambda network: {f"d{name}": grad for name, grad in _collect(network).items()}
+        ),
+        "the biases are left out": _renamed(
+            lambda network: {k: v for k, v in _collect(network).items() if k[0] == "W"}
+        ),
+    },
+)
+
+
+def _mended(x, t, W1, b1, W2, b2, bugs=()):
+    """Compute the gradients with the library's layers; plant those of the three bugs named."""
+    convolution, relu, affine, last = Convolution(W1, b1), Relu(), Affine(W2, b2), SoftmaxWithLoss()
+    a = convolution.forward(x)  # (N, FN, OH, OW)
+    z = relu.forward(a.transpose(0, 2, 3, 1))  # the broken network has its channels last
+    last.forward(affine.forward(z), t)
+    dz = affine.backward(last.backward(len(x) if "mean" in bugs else 1))
+    da = (dz if "relu" in bugs else relu.backward(dz)).transpose(0, 3, 1, 2)
+    convolution.backward(np.ascontiguousarray(da))
+    dW1 = convolution.dW
+    if "transpose" in bugs:
+        dW1 = im2col(x, *W1.shape[2:]).T @ da.transpose(0, 2, 3, 1).reshape(-1, len(W1))
+        dW1 = dW1.reshape(W1.shape)
+    return dW1, convolution.db, affine.dW, affine.db
+
+
+def _left(*bugs):
+    return lambda *arguments: _mended(*arguments, bugs=bugs)
+
+
+def _network_of(seed, N, C, size, FN, K):
+    rng = np.random.default_rng(seed)
+    OH, OW = size[0] - 2, size[1] - 1  # filters of 3 x 2
+    return {
+        "x": rng.integers(-3, 4, (N, C, *size)).astype(float),
+        "t": rng.integers(0, K, N),
+        "W1": rng.integers(-2, 3, (FN, C, 3, 2)) / 4,
+        "b1": counting(FN) / 8,
+        "W2": dice(seed, OH * OW * FN, K) / 16,
+        "b2": counting(K) / 8,
+    }
+
+
+_ONE_LEFT = "two of the three bugs are mended, and one is left: "
+_TWO_LEFT = "one of the three bugs is mended, and two are left: begin with "
+_SCORES = "the gradient by the scores (is the loss a sum or a mean over the images?)"
+_RELU = "what passes the ReLU (where does it let a gradient through?)"
+_TRANSPOSE = "the shape of dW1 before its reshape (does each row belong to one filter?)"
+
+THREE_BUGS = Exercise(
+    "three bugs",
+    "7.5",
+    "my_gradient(x, t, W1, b1, W2, b2): mend broken_gradient",
+    parts=("dW1", "db1", "dW2", "db2"),
+    cases=[
+        _network_of(1, 1, 1, (3, 3), 2, 2),
+        _network_of(2, 2, 1, (3, 4), 2, 2),
+        _network_of(3, 3, 2, (4, 4), 3, 3),
+        _network_of(4, 4, 2, (5, 4), 2, 4),
+    ],
+    reference=_mended,
+    untouched=broken_gradient,
+    mistakes={
+        _ONE_LEFT + _SCORES: _left("mean"),
+        _ONE_LEFT + _RELU: _left("relu"),
+        _ONE_LEFT + _TRANSPOSE: _left("transpose"),
+        _TWO_LEFT + _SCORES: _left("mean", "relu"),
+        _TWO_LEFT + _SCORES + ".": _left("mean", "transpose"),
+        _TWO_LEFT + _RELU: _left("relu", "transpose"),
+        "the bias is averaged over the places: db is a sum, and was right before": (
+            lambda *arguments: tuple(
+                part / (len(arguments[0]) if i == 1 else 1)
+                for i, part in enumerate(_mended(*arguments))
+            )
+        ),
+        "divided by N twice": (
+            lambda x, *others: tuple(part / len(x) for part in _mended(x, *others))
+        ),
+    },
+)

@@ -1,0 +1,336 @@
+"""The engine: whatever a submission does is told, and harms nothing."""
+
+import contextlib
+import io
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from cnnlib import exercises, im2col
+from cnnlib.exercises import solved
+from cnnlib.exercises.running import Budget, TooLongError, run
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_solved_before():
+    solved.forget()
+
+
+def check(submission):
+    return exercises.check_im2col(submission)
+
+
+def doing(action):
+    """Make a submission that is right, after doing something else."""
+
+    def my_im2col(x, FH, FW, stride=1, pad=0):
+        action(x)
+        return im2col(x, FH, FW, stride, pad)
+
+    return my_im2col
+
+
+def returning(change):
+    """Make a submission that changes the right answer."""
+
+    def my_im2col(x, FH, FW, stride=1, pad=0):
+        return change(im2col(x, FH, FW, stride, pad))
+
+    return my_im2col
+
+
+def raising(error):
+    def my_im2col(x, FH, FW, stride=1, pad=0):
+        raise error
+
+    return my_im2col
+
+
+def stub_of_dots(x, FH, FW, stride=1, pad=0):
+    """Lay out windows."""
+    ...
+
+
+def stub_that_passes(x, FH, FW, stride=1, pad=0):
+    pass
+
+
+def stub_that_returns(x, FH, FW, stride=1, pad=0):
+    """Lay out windows."""
+    return
+
+
+STUBS = [
+    None,
+    ...,
+    stub_of_dots,
+    stub_that_passes,
+    stub_that_returns,
+    raising(NotImplementedError()),
+    returning(lambda col: ...),
+]
+
+
+@pytest.mark.parametrize("stub", STUBS)
+def test_a_stub_is_not_started_yet(stub):
+    verdict = check(stub)
+    assert verdict.status == "not started"
+    assert repr(verdict).startswith("im2col (7.4): not started yet\nWrite my_im2col(x, FH, FW")
+    assert "not started yet" in verdict._repr_html_()
+
+
+class StubOfDots:
+    """A layer that is to be written."""
+
+    def __init__(self, dropout_ratio=0.5): ...
+
+    def forward(self, x, train_flg=True): ...
+
+    def backward(self, dout): ...
+
+
+class StubThatRaises:
+    def __init__(self, dropout_ratio=0.5):
+        self.dropout_ratio = dropout_ratio
+
+    def forward(self, x, train_flg=True):
+        raise NotImplementedError
+
+
+class HalfWritten(StubOfDots):
+    def forward(self, x, train_flg=True):
+        return x * (np.random.default_rng().random(x.shape) > 0.5) if train_flg else x * 0.5
+
+    def backward(self, dout):
+        raise NotImplementedError
+
+
+def test_stubs_of_other_kinds():
+    assert exercises.check_dropout(StubOfDots).status == "not started"
+    assert exercises.check_dropout(StubThatRaises).status == "not started"
+    half = exercises.check_dropout(HalfWritten)
+    assert half.status == "wrong" and "backward(dout) is not written yet" in repr(half)
+    assert exercises.check_diagonal_filter(...).status == "not started"
+    assert exercises.check_three_bugs(exercises.broken_gradient).status == "not started"
+
+
+def test_what_is_raised_is_told_with_its_line():
+    def divide(x):
+        return 1 / (x.size - x.size)
+
+    verdict = check(doing(divide))
+    assert "It raised ZeroDivisionError" in repr(verdict)
+    assert "in divide: return 1 / (x.size - x.size)" in verdict["Came out"]
+    assert "It raised SystemExit" in repr(check(raising(SystemExit(3))))
+    assert "It raised RecursionError" in repr(check(raising(RecursionError("deep"))))
+
+
+def test_a_keyboard_interrupt_gets_through():
+    with pytest.raises(KeyboardInterrupt):
+        check(raising(KeyboardInterrupt()))
+
+
+def endless(x, FH, FW, stride=1, pad=0):
+    while True:
+        stride += 1
+
+
+def endless_and_stubborn(x, FH, FW, stride=1, pad=0):
+    while True:
+        try:
+            stride += 1
+        except Exception:
+            stride = 0
+
+
+@pytest.mark.parametrize("submission", [endless, endless_and_stubborn])
+@pytest.mark.parametrize("signals", [True, False])
+def test_an_endless_loop_is_stopped(submission, signals, monkeypatch):
+    monkeypatch.setattr("cnnlib.exercises.running.SECONDS", 0.3)
+    monkeypatch.setattr("cnnlib.exercises.engine.Budget", lambda: Budget(0.3, 100_000))
+    if not signals:
+        monkeypatch.delattr(signal, "setitimer")  # as in the browser
+    handlers = [signal.getsignal(number) for number in (signal.SIGPROF, signal.SIGALRM)]
+    tracer = sys.gettrace()
+    start = time.process_time()
+    verdict = check(submission)
+    assert time.process_time() - start < 1
+    assert "It took too long and was stopped" in repr(verdict)
+    assert [signal.getsignal(n) for n in (signal.SIGPROF, signal.SIGALRM)] == handlers
+    assert sys.gettrace() is tracer
+    if signals:
+        assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_an_endless_loop_is_stopped_outside_of_the_main_thread():
+    verdicts = []
+    thread = threading.Thread(target=lambda: verdicts.append(check(endless)))
+    thread.start()
+    thread.join()
+    assert "It took too long" in repr(verdicts[0])
+
+
+def test_waiting_is_stopped_by_the_clock(monkeypatch):
+    monkeypatch.setattr("cnnlib.exercises.running.WAITING", 0.2)
+    verdict = check(doing(lambda x: time.sleep(60)))
+    assert "It took too long" in repr(verdict)
+
+
+def test_a_right_answer_is_right_without_signals(monkeypatch):
+    monkeypatch.delattr(signal, "setitimer")
+    assert check(im2col).correct
+
+
+def test_printing_is_kept_out_of_the_page_and_told():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        verdict = check(doing(lambda x: print("shape", x.shape, "!" * 10_000)))
+    assert verdict.correct
+    assert "it printed something" in verdict["Note"] and "shape (1, 1, 2, 2)" in verdict["Note"]
+    assert out.getvalue() == err.getvalue() == ""
+    assert len(repr(verdict)) < 600
+
+
+def test_a_warning_is_told():
+    verdict = check(doing(lambda x: x / np.zeros_like(x)))
+    assert verdict.correct and "divide by zero" in verdict["Note"]
+
+
+def test_settings_of_numpy_are_put_back():
+    before = np.geterr()
+    check(doing(lambda x: np.seterr(all="ignore")))
+    assert np.geterr() == before
+
+
+def fill(x):
+    x[...] = 0
+
+
+def test_a_changed_argument_is_told():
+    def my_im2col(x, FH, FW, stride=1, pad=0):
+        col = im2col(x, FH, FW, stride, pad)
+        x += 1
+        return col
+
+    verdict = check(my_im2col)
+    assert "The answer is right, but it changed its argument x" in repr(verdict)
+    assert "in place" in verdict["Usual cause"]
+    both = check(doing(fill))
+    assert "wrong" in repr(both) and "also changed its argument x" in both["Note"]
+    assert check(im2col).correct  # the checker's own inputs are unharmed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda col: None, "It returned None"),
+        (lambda col: col.tolist(), "A NumPy array is wanted, a list of"),
+        (lambda col: (col, col), "A NumPy array is wanted, a tuple of 2"),
+        (lambda col: 3, "A NumPy array is wanted, an int"),
+        (lambda col: "col", "A NumPy array is wanted, a str"),
+        (lambda col: col[:0], "Wrong shape: (0, 4) came out, (1, 4) should have"),
+        (lambda col: col[np.newaxis], "Wrong shape: (1, 1, 4)"),
+        (lambda col: col.astype(int), "The numbers are right, but the dtype is not: int64"),
+        (lambda col: col.astype(np.float32), "float32 came out, float64 should have"),
+        (lambda col: col.astype(float), "float64 came out, float32 should have"),
+        (lambda col: col.astype(complex), "complex128 came out"),
+        (lambda col: col.astype(object), "Wrong dtype: object"),
+        (lambda col: col.astype(bool), "Wrong dtype: bool"),
+        (lambda col: col * np.nan, "4 of 4 numbers are wrong"),
+        (lambda col: col + 1e-3, "4 of 4 numbers are wrong"),
+    ],
+)
+def test_what_comes_out_is_named(change, message):
+    verdict = check(returning(change))
+    assert verdict.status == "wrong" and message in repr(verdict), verdict
+
+
+def test_rounding_is_no_mistake():
+    assert check(returning(lambda col: col * (1 + np.finfo(col.dtype).eps))).correct
+
+
+def test_the_smallest_input_that_fails_is_shown():
+    def no_padding(x, FH, FW, stride=1, pad=0):
+        return im2col(x, FH, FW, stride)
+
+    verdict = check(no_padding)
+    assert "pad = 1" in verdict["Input"] and "[[[[1. 2.]]]]" in verdict["Input"]
+    assert "Wrong shape: (2, 1) came out, (12, 1) should have." in repr(verdict)
+    assert verdict["Usual cause"] == "the padding is forgotten"
+    assert "3 smaller inputs" in repr(verdict)
+
+
+def test_a_mistake_that_is_no_known_one_has_no_cause():
+    verdict = check(returning(lambda col: col**2 + 7))
+    assert verdict.status == "wrong" and not verdict["Usual cause"] + verdict["Possible cause"]
+
+
+def test_the_function_itself_is_wanted_with_its_signature():
+    called = check(im2col(np.ones((1, 1, 2, 2)), 1, 1))
+    assert "wants the function itself" in repr(called) and "ndarray" in repr(called)
+    verdict = check(lambda x, FH: x)
+    assert "does not fit" in repr(verdict) and "Wanted: my_im2col(x, FH, FW" in repr(verdict)
+    assert "does not fit" in repr(check(lambda x, FH, FW, stride, pad: x))  # no defaults
+
+
+def test_a_verdict_repeats_word_for_word():
+    wrong = returning(lambda col: col.T)
+    assert repr(check(wrong)) == repr(check(wrong))
+    assert "0x" not in repr(check(wrong))
+
+
+def test_a_card_says_what_the_text_says_and_escapes_it():
+    verdict = check(raising(ValueError("<b>no</b>")))
+    card = verdict._repr_html_()
+    assert "<b>" not in card and "&lt;b&gt;no" in card
+    assert "background: white" in card and "color: #1f2933" in card
+
+
+def test_run_hands_on_copies():
+    given = {"x": np.ones(3), "stack": [(1, 2)], "patches": {"a": np.zeros(2)}}
+
+    def spoil(x, stack, patches):
+        x[0] = 5
+        stack.append(1)
+        patches["a"][0] = 1
+
+    outcome = run(spoil, given, Budget())
+    assert outcome.changed == ("x", "stack", "patches")
+    assert given["x"].sum() == 3 and given["stack"] == [(1, 2)] and not given["patches"]["a"].any()
+
+
+def test_a_budget_is_for_all_calls_together():
+    budget = Budget(30, 1000)
+    first = run(lambda: sum(range(5 * 10**6)), {}, budget)  # many ticks of a coarse clock
+    assert first.error is None and budget.seconds < 30
+    budget.seconds = 0
+    assert isinstance(run(lambda: sum(range(10**8)), {}, budget).error, TooLongError)
+
+
+def test_progress():
+    progress = exercises.progress
+    assert repr(progress("7.4")).startswith("Chapter 7.4: 0 of 4 exercises solved")
+    check(stub_of_dots)
+    check(returning(lambda col: col.T))
+    assert "✗ 7.4 im2col: tried" in repr(progress("7.4"))
+    check(im2col)
+    check(returning(lambda col: col.T))  # what is solved stays solved
+    assert progress("7.4").solved == 1
+    assert "✓ 7.4 im2col: solved" in repr(progress("7.4"))
+    assert "7.3" not in repr(progress("7.4"))
+    assert "im2col: solved" in progress("7.4")._repr_html_()
+    assert progress().solved == 1 and len(progress().states) > 15
+    assert {chapter for chapter, _ in progress().states} == {f"7.{n}" for n in range(1, 8)}
+    with pytest.raises(ValueError, match=r"no exercises in chapter '7\.9'"):
+        progress("7.9")
+
+
+def test_importing_the_package_takes_no_widgets():
+    assert "cnnlib.exercises" in sys.modules
+    for name in exercises.__all__:
+        assert getattr(exercises, name).__doc__
