@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cnnlib import conv_output_size, im2col
+from cnnlib.exercises import progress, solved
 from cnnlib.widgets.prediction import Prediction, ShapePrediction
 
 CHOICES = {
@@ -135,3 +136,25 @@ def test_saved_notebooks_show_the_question_and_not_the_answer():
     assert data["text/plain"] == "Predict: Which shape has im2col(x, 5, 5)?"
     assert "18" not in data["text/html"]
     assert repr(places().choose(4)).endswith("Not quite. The first place needs no step: + 1.")
+
+
+def test_a_question_counts_among_the_exercises(monkeypatch):
+    monkeypatch.setattr(solved, "_states", {})
+    key = ("7.2", "places")
+
+    def ask():
+        return Prediction("How many places?", CHOICES, conv_output_size(7, 3), exercise=key)
+
+    question = ask()
+    places()  # without a name: counts nowhere
+    assert progress("7.2").states == {key: "not started"}
+    question.choose(4)
+    assert progress("7.2").states == {key: "wrong"}
+    question.choose(5)
+    ask()  # the cell is run again: what was solved stays solved
+    assert progress("7.2").states == {key: "correct"} and progress("7.2").solved == 1
+
+    entry = ShapePrediction("?", (2, 3), "why", exercise=("7.2", "shape")).enter("many")
+    assert progress("7.2").states["7.2", "shape"] == "not started"  # no answer yet
+    entry.enter("2, 3")
+    assert progress("7.2").solved == 2

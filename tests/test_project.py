@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "figures": ({"numpy", "matplotlib"}, CORE | {"figures"}),
     "widgets": (
         {"numpy", "ipywidgets", "anywidget", "traitlets", "IPython"},
-        CORE | {"figures", "widgets"},
+        CORE | {"figures", "widgets", "exercises"},  # predictions count among the exercises
     ),
     "exercises": ({"numpy"}, CORE | {"exercises"}),
 }

@@ -10,8 +10,8 @@ _WORDS = {"correct": "solved", "wrong": "tried", "not started": "not started yet
 
 
 def register(chapter, name):
-    """Make an exercise known, not started yet."""
-    _states[chapter, name] = "not started"
+    """Make an exercise known, not started yet; one that is known keeps its state."""
+    _states.setdefault((chapter, name), "not started")
 
 
 def record(chapter, name, status):

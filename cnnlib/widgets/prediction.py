@@ -2,7 +2,8 @@
 
 ``Prediction(question, choices, answer)`` shows radio buttons, ``ShapePrediction(question, answer)``
 an entry for a shape or a number. The answer is a value that ``cnnlib`` has computed, and what a
-wrong answer tells is written beside it. In a saved notebook the question stands as text.
+wrong answer tells is written beside it. In a saved notebook the question stands as text. A
+question with ``exercise=(chapter, name)`` counts in ``cnnlib.exercises.progress``.
 """
 
 import html
@@ -10,6 +11,7 @@ import re
 
 import ipywidgets
 
+from cnnlib.exercises import solved
 from cnnlib.figures import style
 from cnnlib.figures.style import shape_text
 
@@ -26,8 +28,11 @@ class _Question(ipywidgets.VBox):
         Whether the present answer is right; None before there is one.
     """
 
-    def __init__(self, question, controls, choices_text):
+    def __init__(self, question, controls, choices_text, exercise):
         self.question, self.reply, self.correct = question, "", None
+        self._exercise = exercise
+        if exercise:
+            solved.register(*exercise)
         self._choices_text = choices_text
         self._view = ipywidgets.HTML()
         title = ipywidgets.HTML(
@@ -59,6 +64,8 @@ class _Question(ipywidgets.VBox):
 
     def _tell(self, correct, reply):
         self.correct, self.reply = correct, reply
+        if self._exercise and correct is not None:
+            solved.record(*self._exercise, "correct" if correct else "wrong")
         role = {True: "output", False: "window", None: "padding"}[correct]
         word = {True: "Right. ", False: "Not quite. ", None: ""}[correct]
         # The room for two lines is kept from the start, so that the page below does not move.
@@ -82,6 +89,8 @@ class Prediction(_Question):
         it is right, or what one has overlooked.
     answer : object
         The right one of the choices, computed.
+    exercise : (str, str), optional
+        Chapter and name under which it counts: ("7.2", "bias").
 
     Raises
     ------
@@ -102,7 +111,7 @@ class Prediction(_Question):
       ( ) 4
     """
 
-    def __init__(self, question, choices, answer):
+    def __init__(self, question, choices, answer, exercise=None):
         if len(choices) < 2:
             raise ValueError(f"a question needs two choices at least, got {list(choices)}")
         self._explanations = {_text(choice): text for choice, text in choices.items()}
@@ -122,7 +131,8 @@ class Prediction(_Question):
             layout={"width": "auto"},
         )
         self.control.observe(self._changed, "value")
-        super().__init__(question, [self.control], [f"  ( ) {c}" for c in self._explanations])
+        lines = [f"  ( ) {choice}" for choice in self._explanations]
+        super().__init__(question, [self.control], lines, exercise)
 
     def choose(self, choice):
         """Answer as the reader does, and return the question.
@@ -154,6 +164,8 @@ class ShapePrediction(_Question):
         Why it is right; told once it is found.
     slips : dict, optional
         A wrong answer, computed too where possible, to what one has overlooked.
+    exercise : (str, str), optional
+        Chapter and name under which it counts: ("7.2", "bias").
 
     Raises
     ------
@@ -161,7 +173,7 @@ class ShapePrediction(_Question):
         If the answer is neither, if the explanation is missing, or if a slip is the answer.
     """
 
-    def __init__(self, question, answer, explanation, slips=None):
+    def __init__(self, question, answer, explanation, slips=None, exercise=None):
         self.answer = _numbers(_text(answer))
         if not self.answer:
             raise ValueError(
@@ -181,7 +193,7 @@ class ShapePrediction(_Question):
             layout={"width": "min(360px, 98%)"},
         )
         self.control.observe(self._changed, "value")
-        super().__init__(question, [self.control], [])
+        super().__init__(question, [self.control], [], exercise)
 
     def enter(self, text):
         """Answer as the reader does, and return the question."""
