@@ -632,7 +632,7 @@ class AlexNet(Stack):
     Parameters
     ----------
     input_dim : tuple of int, default (3, 227, 227)
-        Shape (C, H, W) of one image. The paper says 224, but only 227 gives its 55 x 55.
+        Shape (C, H, W) of one image. The paper says 224; without padding 227 gives its 55 x 55.
     output_size : int, default 1000
         Number of classes K.
     filter_nums : tuple of five int

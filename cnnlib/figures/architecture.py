@@ -177,7 +177,10 @@ def then_and_now(quantities, names, message="What changed in between"):
             style.write(ax, zero - 10, y + tall / 2, name, 12, style.MUTED, align="right")
             face, edge = style.tint(role, 0.6), style.ROLES[role]
             ax.add_patch(Rectangle((zero, y), max(wide, 2), tall, fc=face, ec=edge))
-            style.write(ax, zero + max(wide, 2) + 8, y + tall / 2, _large(number), 12)
+            x, text = zero + max(wide, 2) + 8, _large(number)
+            ground = style.text_width(text, 12) + 8  # so that no line of the scale crosses a number
+            ax.add_patch(Rectangle((x - 4, y), ground, tall, fc="white", ec="none", zorder=0.5))
+            style.write(ax, x, y + tall / 2, text, 12)
             y += tall + 3
         y += 14
     for decade in range(0, int(decades) + 1, 3):

@@ -4,7 +4,7 @@ Book section 7.7.
 """
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from cnnlib.figures import style
 
@@ -53,6 +53,8 @@ def curves(cases, xlabel, ylabel, message, *, first=1, scale="linear", dashed=()
     ax.set_ylim(low, high)
     if scale == "log":
         ax.yaxis.set_minor_locator(NullLocator())
+        # matplotlib's own ticks have exponents of 8 px
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _text(value, scale)))
     if scale == "percent":
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     places = []
@@ -109,8 +111,10 @@ def _share(value, low, high, scale):
 def _text(value, scale):
     if scale == "percent":
         return f"{100 * value:.0f} %"
+    if scale == "log" and 0.01 <= value < 10_000:
+        return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
     if scale == "log":
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e+").replace("-", "−")
+        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
     return style.format_number(value, 2)
 
 

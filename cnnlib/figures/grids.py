@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.patheffects import withStroke
 
 from cnnlib.figures import style
 from cnnlib.windows import add_windows, sliding_windows
@@ -247,9 +248,10 @@ def draw_grid(ax, grid, left, top, cell):
         _draw_hatching(ax, grid, box, cell)
     for row, column in grid.marked if cell >= 6 else ():
         corner = (inner[0] + column * cell, inner[1] + row * cell)
-        ax.add_patch(
-            Rectangle(corner, cell, cell, fill=False, ec=style.TEXT_COLORS["output"], lw=1.6)
-        )
+        frame = Rectangle(corner, cell, cell, fill=False, ec=style.TEXT_COLORS["output"], lw=1.6)
+        if not numbered:  # a dark frame on a cell as dark as that needs a light seam
+            frame.set_path_effects([withStroke(linewidth=3.6, foreground="white")])
+        ax.add_patch(frame)
     for k, (row, column, height, width) in enumerate(grid.windows):
         _outline(ax, left + column * cell, top + row * cell, width * cell, height * cell, k)
     for k, (row, column) in enumerate(grid.cells):

@@ -171,7 +171,9 @@ def growing(steps, filters, moment):
         ax = style.axes(figure, left, y, wide, tall, "" if k == 0 else "step (square root)")
         place = np.sqrt(steps)  # as the moments were chosen: crowded at the start
         ax.plot(place, values, color=style.ROLES["filter"], lw=1.8)
-        ax.plot(place[moment], values[moment], "o", ms=8, color=style.ROLES["window"])
+        ax.plot(
+            place[moment], values[moment], "o", ms=8, color=style.ROLES["window"], clip_on=False
+        )
         ax.set_ylim(min(0, values.min()), 1.08 * max(values.max(), 1e-6))
         ax.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
         ticks = [0, len(steps) // 3, 2 * len(steps) // 3, len(steps) - 1]

@@ -105,7 +105,7 @@ def curves(loss, train_acc, test_acc):
         if loss.size > 1 and loss[-1] >= loss[0]:
             message = f"Test accuracy ends at {100 * test_acc[-1]:.1f} %"
     else:
-        message = "Loss during training"
+        message = "Loss during training" if loss.size else "Nothing is trained yet: curves to come"
     canvas = style.Canvas(message)
     last = (
         f"loss from {loss[0]:.3g} to {loss[-1]:.3g} over {loss.size} iterations"
