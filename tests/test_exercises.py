@@ -2,8 +2,11 @@
 
 import ast
 import inspect
-import textwrap
+import json
+import re
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,263 +28,78 @@ def _nothing_is_solved_before():
     forget()
 
 
-# Worked solutions, as a reader might write them.
+# The worked solutions, and the stubs, are read from the notebooks themselves.
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+CALL = re.compile(r"^check_(\w+)\((\w+)\)$")
 
 
-def affine(x, W, b):
-    flat = x.reshape(len(x), -1)
-    return flat @ W + b
+@dataclass
+class Written:
+    """An exercise as it stands in a notebook."""
+
+    notebook: str
+    stub: str
+    name: str  # of the function, class or array that the reader is to write
+    solution: str
+    space: dict  # the names that the notebook has imported
 
 
-def output_size(H, FH, stride=1, pad=0):
-    return (H + 2 * pad - FH) // stride + 1
+def imported(cells):
+    """Return the names that the import statements of a notebook bind."""
+    space = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            tree = ast.parse("".join(cell["source"]))
+            found = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+            exec(compile(ast.Module(found, []), "<imports>", "exec"), space)
+    return space
 
 
-def padding(x, pad):
-    N, C, H, W = x.shape
-    out = np.zeros((N, C, H + 2 * pad, W + 2 * pad), x.dtype)
-    out[:, :, pad : pad + H, pad : pad + W] = x
-    return out
+def written():
+    """Return the exercises of all notebooks, by the name of their checker."""
+    found = {}
+    for path in NOTEBOOKS:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        by_id = {cell["id"]: "".join(cell["source"]) for cell in cells}
+        space = imported(cells)
+        for id_, text in by_id.items():
+            if call := CALL.match(text):
+                base = id_.removesuffix("-check")
+                (solution,) = re.findall(r"```python\n(.*?)```", by_id[f"{base}-help"], re.DOTALL)
+                assert call[1] not in found, f"{call[1]} is asked twice"
+                found[call[1]] = Written(path.name, by_id[f"{base}-stub"], call[2], solution, space)
+    return found
 
 
-def convolution(x, W, b, stride=1, pad=0):
-    N, _, H, width = x.shape
-    FN, _, FH, FW = W.shape
-    OH = (H + 2 * pad - FH) // stride + 1
-    OW = (width + 2 * pad - FW) // stride + 1
-    x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    out = np.zeros((N, FN, OH, OW), x.dtype)
-    for n in range(N):
-        for f in range(FN):
-            for p in range(OH):
-                for q in range(OW):
-                    window = x[n, :, p * stride : p * stride + FH, q * stride : q * stride + FW]
-                    out[n, f, p, q] = (window * W[f]).sum() + b[f]
-    return out
+WRITTEN = written()
+SOLUTIONS = list(WRITTEN)
 
 
-def max_pooling(x, pool_h, pool_w, stride=2, pad=0):
-    N, C, H, W = x.shape
-    OH = (H + 2 * pad - pool_h) // stride + 1
-    OW = (W + 2 * pad - pool_w) // stride + 1
-    x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), constant_values=-np.inf)
-    out = np.zeros((N, C, OH, OW), x.dtype)
-    for p in range(OH):
-        for q in range(OW):
-            top, left = p * stride, q * stride
-            window = x[:, :, top : top + pool_h, left : left + pool_w]
-            out[:, :, p, q] = window.max(axis=(2, 3))
-    return out
+def built(name, text):
+    """Make a submission of its source text, with what the notebook has imported."""
+    space = dict(WRITTEN[name].space)
+    exec(compile(text, f"<{name}>", "exec"), space)
+    made = ast.parse(text).body[-1]
+    return space[made.targets[0].id if isinstance(made, ast.Assign) else made.name]
 
 
-def average_pooling(x, pool_h, pool_w, stride=2, pad=0):
-    N, C, H, W = x.shape
-    OH = (H + 2 * pad - pool_h) // stride + 1
-    OW = (W + 2 * pad - pool_w) // stride + 1
-    x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    out = np.zeros((N, C, OH, OW), x.dtype)
-    for p in range(OH):
-        for q in range(OW):
-            top, left = p * stride, q * stride
-            window = x[:, :, top : top + pool_h, left : left + pool_w]
-            out[:, :, p, q] = window.sum(axis=(2, 3)) / (pool_h * pool_w)
-    return out
+def source(name):
+    return WRITTEN[name].solution
 
 
-def max_pooling_backward(dout, x, pool_h, pool_w, stride=2, pad=0):
-    N, C, OH, OW = dout.shape
-    H, W = x.shape[2:]
-    x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), constant_values=-np.inf)
-    dx = np.zeros(x.shape, x.dtype)
-    for n in range(N):
-        for c in range(C):
-            for p in range(OH):
-                for q in range(OW):
-                    top, left = p * stride, q * stride
-                    window = x[n, c, top : top + pool_h, left : left + pool_w]
-                    i, j = divmod(window.argmax(), pool_w)
-                    dx[n, c, top + i, left + j] += dout[n, c, p, q]
-    return dx[:, :, pad : pad + H, pad : pad + W]
-
-
-def convolution_by_im2col(x, W, b, stride=1, pad=0):
-    N, FN, FH, FW = len(x), len(W), W.shape[2], W.shape[3]
-    OH = (x.shape[2] + 2 * pad - FH) // stride + 1
-    col = im2col(x, FH, FW, stride, pad)
-    out = col @ W.reshape(FN, -1).T + b
-    return out.reshape(N, OH, -1, FN).transpose(0, 3, 1, 2)
-
-
-def matrix(x, FH, FW, stride=1, pad=0):
-    N, C, H, W = x.shape
-    OH = (H + 2 * pad - FH) // stride + 1
-    OW = (W + 2 * pad - FW) // stride + 1
-    x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    col = np.zeros((N, C, FH, FW, OH, OW), x.dtype)
-    for i in range(FH):
-        for j in range(FW):
-            col[:, :, i, j] = x[:, :, i : i + stride * OH : stride, j : j + stride * OW : stride]
-    return col.transpose(0, 4, 5, 1, 2, 3).reshape(N * OH * OW, -1)
-
-
-def adjoint(col, shape, FH, FW, stride=1, pad=0):
-    N, C, H, W = shape
-    OH = (H + 2 * pad - FH) // stride + 1
-    OW = (W + 2 * pad - FW) // stride + 1
-    col = col.reshape(N, OH, OW, C, FH, FW).transpose(0, 3, 4, 5, 1, 2)
-    x = np.zeros((N, C, H + 2 * pad, W + 2 * pad), col.dtype)
-    for i in range(FH):
-        for j in range(FW):
-            x[:, :, i : i + stride * OH : stride, j : j + stride * OW : stride] += col[:, :, i, j]
-    return x[:, :, pad : pad + H, pad : pad + W]
-
-
-def convolution_backward(dout, x, W, stride=1, pad=0):
-    FN, _, FH, FW = W.shape
-    rows = dout.transpose(0, 2, 3, 1).reshape(-1, FN)
-    col = im2col(x, FH, FW, stride, pad)
-    dW = (col.T @ rows).T.reshape(W.shape)
-    db = rows.sum(axis=0)
-    dcol = rows @ W.reshape(FN, -1)
-    return col2im(dcol, x.shape, FH, FW, stride, pad), dW, db
-
-
-def parameter_count(input_dim, layers):
-    C, H, W = input_dim
-    count = 0
-    for kind, *s in layers:
-        if kind == "conv":
-            FN, F, stride, pad = s
-            H = (H + 2 * pad - F) // stride + 1
-            W = (W + 2 * pad - F) // stride + 1
-            count += FN * C * F * F + FN
-            C = FN
-        if kind == "pool":
-            H = (H - s[0]) // s[1] + 1
-            W = (W - s[0]) // s[1] + 1
-        if kind == "affine":
-            count += C * H * W * s[0] + s[0]
-            C, H, W = s[0], 1, 1
-    return count
-
-
-def network_gradient(network, x, t):
-    network.loss(x, t)
-    dout = network.last_layer.backward(1)
-    for layer in reversed(list(network.layers.values())):
-        dout = layer.backward(dout)
-    grads = {}
-    for number, name in enumerate(["Conv1", "Affine1", "Affine2"], start=1):
-        grads[f"W{number}"] = network.layers[name].dW
-        grads[f"b{number}"] = network.layers[name].db
-    return grads
-
-
-def three_bugs(x, t, W1, b1, W2, b2):
-    N, FN, FH, FW = len(x), len(W1), *W1.shape[2:]
-    col = im2col(x, FH, FW)
-    a = col @ W1.reshape(FN, -1).T + b1
-    z = np.maximum(a, 0).reshape(N, -1)
-    scores = z @ W2 + b2
-    y = np.exp(scores - scores.max(axis=1, keepdims=True))
-    y /= y.sum(axis=1, keepdims=True)
-    dscores = (y - np.eye(len(b2))[t]) / N
-    dW2, db2 = z.T @ dscores, dscores.sum(axis=0)
-    dz = (dscores @ W2.T).reshape(a.shape)
-    da = dz * (a > 0)
-    dW1, db1 = (da.T @ col).reshape(W1.shape), da.sum(axis=0)
-    return dW1, db1, dW2, db2
-
-
-def diagonal_filter():
-    return np.array([[2.0, -1.0, -1.0], [-1.0, 2.0, -1.0], [-1.0, -1.0, 2.0]])
-
-
-def receptive_field(layers):
-    size, jump = 1, 1
-    for k, stride in layers:
-        size += (k - 1) * jump
-        jump *= stride
-    return size
-
-
-class MyDropout:
-    def __init__(self, dropout_ratio=0.5):
-        self.ratio = dropout_ratio
-
-    def forward(self, x, train_flg=True):
-        if train_flg:
-            self.mask = np.random.default_rng().random(x.shape) >= self.ratio
-            return x * self.mask
-        return x * (1 - self.ratio)
-
-    def backward(self, dout):
-        return dout * self.mask
-
-
-def lrn(x, n=5, k=2.0, alpha=1e-4, beta=0.75):
-    out = np.zeros_like(x)
-    C = x.shape[1]
-    for c in range(C):
-        first, last = max(0, c - n // 2), min(C, c + n // 2 + 1)
-        squares = (x[:, first:last] ** 2).sum(axis=1)
-        out[:, c] = x[:, c] / (k + alpha * squares) ** beta
-    return out
-
-
-def subsampling(x, W, b):
-    N, C, H, width = x.shape
-    x = x[:, :, : H // 2 * 2, : width // 2 * 2]
-    sums = x.reshape(N, C, H // 2, 2, width // 2, 2).sum(axis=(3, 5))
-    return W.reshape(1, C, 1, 1) * sums + b.reshape(1, C, 1, 1)
-
-
-# checker -> solution, and how the submission is made of it
-SOLUTIONS = {
-    "affine": affine,
-    "output_size": output_size,
-    "padding": padding,
-    "convolution": convolution,
-    "max_pooling": max_pooling,
-    "average_pooling": average_pooling,
-    "max_pooling_backward": max_pooling_backward,
-    "convolution_by_im2col": convolution_by_im2col,
-    "im2col": matrix,
-    "col2im": adjoint,
-    "convolution_backward": convolution_backward,
-    "parameter_count": parameter_count,
-    "network_gradient": network_gradient,
-    "three_bugs": three_bugs,
-    "diagonal_filter": diagonal_filter,
-    "receptive_field": receptive_field,
-    "dropout": MyDropout,
-    "lrn": lrn,
-    "subsampling": subsampling,
-}
+def worked(name):
+    return built(name, source(name))
 
 
 def check(name, submission):
     """Check a submission, and see that it takes less than a second and nothing is raised."""
     start = time.process_time()
-    if name == "diagonal_filter":
-        submission = submission()
     verdict = getattr(exercises, f"check_{name}")(submission)
     assert time.process_time() - start < 1, name
     return verdict
 
 
-def source(name):
-    return textwrap.dedent(inspect.getsource(SOLUTIONS[name]))
-
-
-def built(name, text):
-    """Make a submission of its source text."""
-    space = {"np": np, "im2col": im2col, "col2im": col2im}
-    exec(compile(text, f"<{name}>", "exec"), space)
-    return space[SOLUTIONS[name].__name__]
-
-
-def test_every_checker_has_a_solution_here():
+def test_every_checker_is_asked_in_one_notebook():
     checkers = {name for name in exercises.__all__ if name.startswith("check_")}
     assert checkers == {f"check_{name}" for name in SOLUTIONS}
     assert len(EXERCISES) == len(SOLUTIONS)
@@ -289,9 +107,40 @@ def test_every_checker_has_a_solution_here():
 
 @pytest.mark.parametrize("name", SOLUTIONS)
 def test_the_worked_solution_passes(name):
-    verdict = check(name, SOLUTIONS[name])
+    verdict = check(name, worked(name))
     assert verdict.correct, verdict
     assert "correct" in repr(verdict) and "correct" in verdict._repr_html_()
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_the_stub_is_not_started_and_keeps_its_name(name):
+    verdict = check(name, built(name, WRITTEN[name].stub))
+    assert verdict.status == "not started", verdict
+    made = [ast.parse(text).body[-1] for text in (WRITTEN[name].stub, source(name))]
+    names = [m.targets[0].id if isinstance(m, ast.Assign) else m.name for m in made]
+    assert f"Write {WRITTEN[name].name}" in repr(verdict) or name == "dropout", verdict
+    assert names[0] == WRITTEN[name].name and names[1].lower().startswith("solution")
+
+
+@pytest.mark.parametrize("name", [n for n in SOLUTIONS if n != "diagonal_filter"])
+def test_stub_and_solution_take_the_same_arguments(name):
+    stub = built(name, WRITTEN[name].stub)
+    assert inspect.signature(stub) == inspect.signature(worked(name))
+
+
+def test_a_solution_without_a_checker_prints_what_it_says(capsys):
+    (path,) = (path for path in NOTEBOOKS if path.name.startswith("7.7"))
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    (text,) = ("".join(c["source"]) for c in cells if c["id"] == "exercise-size-solution")
+    code, printed = re.search(r"```python\n(.*?)```.*It prints `(.*?)`", text, re.DOTALL).groups()
+    exec(code, imported(cells))
+    assert capsys.readouterr().out.strip() == printed
+
+
+def test_the_broken_network_is_the_one_of_the_package():
+    package = ast.parse(inspect.getsource(exercises.broken_gradient)).body[0].body[1:]
+    stub = ast.parse(WRITTEN["three_bugs"].stub).body[0].body
+    assert [ast.dump(line) for line in stub] == [ast.dump(line) for line in package]
 
 
 # Changes that make a mistake of the solution: (what, by what, a part of the message meant for it).
@@ -322,6 +171,7 @@ WRONG = {
         ("- FH) // stride + 1", "- FH + 1) // stride", "before the division"),
     ],
     "padding": [
+        ("pad : pad + H, pad : pad + W", "pad:-pad, pad:-pad", "where pad is 0"),
         (", x.dtype", "", "np.zeros"),
         ("pad : pad + H", "0 : H", "first at"),
         ("pad : pad + H, pad : pad + W", "0 : H, 0 : W", "corner of the zeros"),
@@ -364,6 +214,7 @@ WRONG = {
         (", x.dtype", "", "np.zeros"),
     ],
     "average_pooling": [
+        ("(pool_h * pool_w)", "stride**2", "stride*stride"),
         (" / (pool_h * pool_w)", "", "the sum instead of the mean"),
         ("/ (", "// (", "// against /"),
         (
@@ -754,8 +605,8 @@ REWRITES = {
         lambda x, pad: np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad))),
         lambda x, pad: np.pad(x, [(0, 0)] * 2 + [(pad, pad)] * 2, mode="constant"),
     ],
-    "convolution": [convolution_by_einsum, convolution_by_shifts, convolution_by_im2col],
-    "convolution_by_im2col": [convolution_by_einsum, convolution_by_shifts, convolution],
+    "convolution": [convolution_by_einsum, convolution_by_shifts, worked("convolution_by_im2col")],
+    "convolution_by_im2col": [convolution_by_einsum, convolution_by_shifts, worked("convolution")],
     "im2col": [im2col, matrix_by_loops, matrix_by_strides],
     "col2im": [col2im, adjoint_by_loops, adjoint_by_transposed_matrix],
     "max_pooling": [pooling_by_strides(np.max, -np.inf)],
@@ -766,10 +617,10 @@ REWRITES = {
     "network_gradient": [gradient_by_parameter_layers],
     "three_bugs": [],
     "diagonal_filter": [
-        lambda: 3 * np.eye(3) - 1,
-        lambda: np.array([[1, -1, 0], [-1, 1, -1], [0, -1, 1]]),
-        lambda: np.eye(3) - np.eye(3)[::-1] + 0.0,
-        lambda: np.array([[0.5, 0, -1], [0, 2, 0], [-1, 0, 0.5]], np.float32),
+        3 * np.eye(3) - 1,
+        np.array([[1, -1, 0], [-1, 1, -1], [0, -1, 1]]),
+        np.eye(3) - np.eye(3)[::-1] + 0.0,
+        np.array([[0.5, 0, -1], [0, 2, 0], [-1, 0, 0.5]], np.float32),
     ],
     "receptive_field": [field_from_the_end],
     "dropout": [DropoutOfTheBook],
@@ -906,3 +757,37 @@ def test_no_mutant_survives(name):
             alive.append((where, text))
     assert not alive, [where for where, _ in alive]
     assert tried >= 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_each_chapter_has_four_to_seven_exercises(path):
+    """Checkers and counted predictions; and the summary of the chapter is its own."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    chapter, calls = path.name.partition("-")[0], []
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            tree = ast.parse("".join(cell["source"]))
+            calls += [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    counted = [ast.literal_eval(k.value) for c in calls for k in c.keywords if k.arg == "exercise"]
+    checked = sum(getattr(call.func, "id", "").startswith("check_") for call in calls)
+    checked -= sum(getattr(call.func, "id", "") == "check_gradient" for call in calls)
+    assert 4 <= len(counted) + checked <= 7
+    assert len(set(counted)) == len(counted) and {c for c, _ in counted} == {chapter}
+    summaries = [call for call in calls if getattr(call.func, "id", "") == "progress"]
+    assert [ast.unparse(call) for call in summaries] == [f"progress({chapter!r})"]
+
+
+def asks(cell):
+    """Whether a cell ends in a question: its code holds the explanations of all answers."""
+    last = ast.parse("".join(cell["source"])).body[-1]
+    call = last.value if isinstance(last, ast.Expr) else None
+    name = getattr(getattr(call, "func", None), "id", "")
+    return name in ("Prediction", "ShapePrediction")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_code_of_a_question_is_folded(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    for cell in cells:
+        folded = cell["metadata"].get("jupyter", {}).get("source_hidden", False)
+        assert folded == (cell["cell_type"] == "code" and asks(cell)), cell["id"]

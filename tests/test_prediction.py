@@ -114,7 +114,10 @@ def test_a_number_is_asked_for_alike():
     question = ShapePrediction("How many?", conv_output_size(28, 5), "28 - 5 + 1.", {23: "+ 1."})
     assert question.enter("24").correct is True
     assert question.enter("23").reply == "+ 1."
-    assert "a whole number" in question.enter("x").reply
+    for text in ("x", "24, 24"):
+        assert "a whole number" in question.enter(text).reply
+    large = ShapePrediction("How many?", 64 * 8 * 8, "C*H*W.")
+    assert large.enter("4,096").correct is True  # as the notebooks print it
 
 
 def test_answers_that_are_no_shapes_are_refused():

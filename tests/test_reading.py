@@ -2,7 +2,7 @@
 
 Each notebook is converted as it is stored, without a kernel. Wherever a cell ends in a widget, the
 page must hold a picture with an alt text in the notebook's metadata: without its kernel the widget
-itself shows nothing.
+itself shows nothing. A question to be answered leaves its words.
 """
 
 import ast
@@ -19,11 +19,12 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 import cnnlib.widgets
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-MAKERS = set(cnnlib.widgets.__all__) - {"show_source"}  # what these return is a widget
+QUESTIONS = {"Prediction", "ShapePrediction"}
+MAKERS = set(cnnlib.widgets.__all__) - QUESTIONS - {"show_source"}  # these leave a picture
 PICTURE = re.compile(r"<img\b[^>]*\bsrc=[\"']?data:image/png;base64,|<svg\b")
 
 
-def widget_cells(notebook):
+def widget_cells(notebook, makers=MAKERS):
     """List the code cells that end in a widget, or in a name that was given to one."""
     names, found = set(), []
     for cell in notebook.cells:
@@ -31,16 +32,16 @@ def widget_cells(notebook):
             continue
         body = ast.parse(cell.source).body
         for statement in body:
-            if isinstance(statement, ast.Assign) and makes_widget(statement.value):
+            if isinstance(statement, ast.Assign) and makes_widget(statement.value, makers):
                 names |= {t.id for t in statement.targets if isinstance(t, ast.Name)}
         last = body[-1].value if isinstance(body[-1], ast.Expr) else None
-        if makes_widget(last) or (isinstance(last, ast.Name) and last.id in names):
+        if makes_widget(last, makers) or (isinstance(last, ast.Name) and last.id in names):
             found.append(cell)
     return found
 
 
-def makes_widget(value):
-    return isinstance(value, ast.Call) and getattr(value.func, "id", None) in MAKERS
+def makes_widget(value, makers):
+    return isinstance(value, ast.Call) and getattr(value.func, "id", None) in makers
 
 
 def converted(notebook):
@@ -63,6 +64,15 @@ def check(notebook):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_widget_leaves_a_picture(path):
     assert check(nbformat.read(path, as_version=4)), f"{path.name} has no widget"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_question_leaves_its_words(path):
+    notebook = nbformat.read(path, as_version=4)
+    cells, page = widget_cells(notebook, QUESTIONS), converted(notebook)
+    assert cells, f"{path.name} asks nothing"
+    for cell in cells:
+        assert re.search(r"<div\b[^>]*>Predict: \w", page[cell.id]), cell.id
 
 
 def test_a_widget_without_a_picture_is_seen():

@@ -108,6 +108,12 @@ def _zeros(x, before, after):
     return np.pad(x, ((0, 0), (0, 0), (before[0], after[0]), (before[1], after[1])))
 
 
+def _up_to_minus_pad(x, pad):
+    out = _zeros(x, (pad, pad), (pad, pad))
+    out[:, :, pad:-pad, pad:-pad] = x
+    return out
+
+
 PADDING = Exercise(
     "padding",
     "7.2",
@@ -124,6 +130,9 @@ PADDING = Exercise(
     mistakes={
         "images and channels are padded too: only the last two axes are": lambda x, pad: np.pad(
             x, pad
+        ),
+        "pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows": (
+            _up_to_minus_pad
         ),
         "zeros on one side only (below and right)": lambda x, pad: _zeros(x, (0, 0), (pad, pad)),
         "zeros on one side only (above and left)": lambda x, pad: _zeros(x, (pad, pad), (0, 0)),

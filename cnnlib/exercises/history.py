@@ -219,6 +219,7 @@ DROPOUT = Exercise(
     reference=lambda *arguments: None,
     perform=_use,
     judge=_judge_dropout,
+    tried="Right with a dropout_ratio of 0.5, 0.2, 0.8, 0 and 0.25: training, inference, backward.",
 )
 
 

@@ -15,8 +15,8 @@ from cnnlib.windows import add_windows, col2im, im2col, pad_images, sliding_wind
 def check_convolution_by_im2col(my_convolution):
     """Check a convolution as one matrix product.
 
-    Write ``my_convolution(x, W, b, stride=1, pad=0)``, with ``cnnlib.im2col``: x (N, C, H, W),
-    W (FN, C, FH, FW), b (FN,); return (N, FN, OH, OW) in the dtype of x.
+    Write ``my_convolution_by_im2col(x, W, b, stride=1, pad=0)``, with ``cnnlib.im2col``:
+    x (N, C, H, W), W (FN, C, FH, FW), b (FN,); return (N, FN, OH, OW) in the dtype of x.
 
     Returns
     -------
@@ -55,8 +55,8 @@ def check_col2im(my_col2im):
 def check_convolution_backward(my_backward):
     """Check the way back through a convolution.
 
-    Write ``my_backward(dout, x, W, stride=1, pad=0)``: dout (N, FN, OH, OW), x (N, C, H, W),
-    W (FN, C, FH, FW); return dx, dW, db in the shapes of x, W and b, (FN,).
+    Write ``my_convolution_backward(dout, x, W, stride=1, pad=0)``: dout (N, FN, OH, OW),
+    x (N, C, H, W), W (FN, C, FH, FW); return dx, dW, db in the shapes of x, W and b, (FN,).
 
     Returns
     -------
@@ -98,7 +98,7 @@ def _places_exchanged(x, W, b, stride=1, pad=0):
 CONVOLUTION_BY_IM2COL = Exercise(
     "convolution by im2col",
     "7.4",
-    "my_convolution(x, W, b, stride=1, pad=0)",
+    "my_convolution_by_im2col(x, W, b, stride=1, pad=0)",
     cases=CONVOLUTION_CASES,
     reference=convolution,
     mistakes={
@@ -392,7 +392,7 @@ def _backward_case(seed, x, W, *settings, dtype=float):
 CONVOLUTION_BACKWARD = Exercise(
     "convolution backward",
     "7.4",
-    "my_backward(dout, x, W, stride=1, pad=0)",
+    "my_convolution_backward(dout, x, W, stride=1, pad=0)",
     parts=("dx", "dW", "db"),
     cases=[
         _backward_case(0, (1, 1, 1, 2), (1, 1, 1, 2)),

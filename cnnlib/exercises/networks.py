@@ -41,7 +41,7 @@ def check_network_gradient(my_gradient):
 def check_three_bugs(my_gradient):
     """Check that the three bugs of `cnnlib.exercises.broken.broken_gradient` are mended.
 
-    Write ``my_gradient(x, t, W1, b1, W2, b2)``: the broken function is the stub; return
+    Write ``my_mended_gradient(x, t, W1, b1, W2, b2)``: the broken function is the stub; return
     dW1, db1, dW2, db2.
 
     Returns
@@ -362,7 +362,7 @@ _TRANSPOSE = "the shape of dW1 before its reshape (does each row belong to one f
 THREE_BUGS = Exercise(
     "three bugs",
     "7.5",
-    "my_gradient(x, t, W1, b1, W2, b2): mend broken_gradient",
+    "my_mended_gradient(x, t, W1, b1, W2, b2): mend the three bugs",
     parts=("dW1", "db1", "dW2", "db2"),
     cases=[
         _network_of(1, 1, 1, (3, 3), 2, 2),

@@ -200,6 +200,9 @@ AVERAGE_POOLING = Exercise(
         "divided by the pixels inside the image; here zeros of the padding count: pool_h*pool_w": (
             _real_pixels
         ),
+        "divided by stride*stride: a window has pool_h*pool_w places, whatever the stride": (
+            lambda x, h, w, stride=2, pad=0: _average(x, h, w, stride, pad) * h * w / stride**2
+        ),
         "divided by pool_h + pool_w or by one of them: a window has pool_h*pool_w places": (
             lambda x, h, w, stride=2, pad=0: _average(x, h, w, stride, pad) * w
         ),

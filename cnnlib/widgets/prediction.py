@@ -39,7 +39,12 @@ class _Question(ipywidgets.VBox):
             f'<div style="font-weight: 600; line-height: 1.5">{html.escape(question)}</div>'
         )
         super().__init__([title, *controls, self._view])
-        self._tell(None, "Choose first, then read on." if choices_text else "Answer, then read on.")
+        self._tell(
+            None,
+            "Choose first (a click, or Tab and the space bar), then read on."
+            if choices_text
+            else "Answer, then read on.",
+        )
         self.reply = ""
 
     def __repr__(self):
@@ -128,7 +133,7 @@ class Prediction(_Question):
         self.control = ipywidgets.RadioButtons(
             options=list(self._explanations),
             value=None,
-            layout={"width": "auto"},
+            layout={"width": "auto", "padding": "0 0 0 4px"},  # room for the ring of the focus
         )
         self.control.observe(self._changed, "value")
         lines = [f"  ( ) {choice}" for choice in self._explanations]
@@ -201,8 +206,11 @@ class ShapePrediction(_Question):
         return self
 
     def _changed(self, change):
-        numbers, n = _numbers(change["new"]), len(self.answer)
-        if not numbers:
+        text, n = change["new"].strip(), len(self.answer)
+        if n == 1 and re.fullmatch(r"\d{1,3}(,\d{3})+", text):
+            text = text.replace(",", "")  # 4,096 is one number, as the notebooks print it
+        numbers = _numbers(text)
+        if not numbers or len(numbers) > n == 1:
             wanted = f"a shape of {n} numbers, such as (2, 3)" if n > 1 else "a whole number"
             self._tell(None, f"Please write {wanted}.")
         elif numbers == self.answer:
