@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CHECK := import sys; sys.version_info >= (3, 11) or sys.exit('cnnlib needs Python 3.11 or newer, \
 this is %d.%d; name another one: make ... PYTHON=python3.12' % sys.version_info[:2])
 
-.PHONY: lab test notebooks bench bench-scaling clean
+.PHONY: lab test notebooks bench bench-scaling site test-site clean
 
 lab: $(VENV)/lab.stamp
 	$(BIN)/python -m jupyterlab --notebook-dir notebooks $(ARGS)
@@ -16,7 +16,7 @@ lab: $(VENV)/lab.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest tests --ignore=tests/browser -q
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/browser -q -n auto --dist worksteal
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -q notebooks
 	$(BIN)/python -m pytest tests/browser -q -s
@@ -33,11 +33,25 @@ bench: $(VENV)/test.stamp
 bench-scaling: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/scaling.py $(ARGS)
 
+# What readers open without installing anything, into dist/. Needs npm. See lite/README.md.
+site: $(VENV)/site.stamp
+	$(BIN)/python lite/build.py --out dist $(ARGS)
+
+# The site with Python inside, driven in Chromium, and the core tests in the browser's Python.
+# Takes minutes, downloads 120 MB the first time, needs npm. make test-site ARGS="-k 7_2"
+test-site: $(VENV)/test-site.stamp
+	$(BIN)/python tests/site/distribution.py build/pyodide
+	$(BIN)/python lite/build.py --offline build/pyodide --out build/site
+	CNNLIB_SITE=build/site $(BIN)/python -m pytest tests/site -q -s $(ARGS)
+	node tests/site/core_tests.mjs build/pyodide
+
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/lab.stamp: EXTRAS := lab
 $(VENV)/test.stamp: EXTRAS := lab,test,browser
+$(VENV)/site.stamp: EXTRAS := site
+$(VENV)/test-site.stamp: EXTRAS := lab,test,browser,site
 $(VENV)/%.stamp: pyproject.toml
 	$(BIN)/python -c "$(CHECK)" 2>/dev/null \
 		|| { $(PYTHON) -c "$(CHECK)" && $(PYTHON) -m venv --clear $(VENV); }
