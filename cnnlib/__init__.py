@@ -16,6 +16,7 @@ Read the modules in this order; each needs only those before it::
     introspection  what neurons answer to, and where they look (not loaded by itself)
     datasets     handwritten digits
     centring     from a drawing to a digit as MNIST has it
+    sizes        how much a notebook trains
 
 ``figures`` draws and ``widgets`` moves; neither is loaded by ``import cnnlib``.
 

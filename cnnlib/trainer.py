@@ -14,6 +14,7 @@ import threading
 import numpy as np
 
 from cnnlib.optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from cnnlib.sizes import in_browser
 from cnnlib.windows import whole_number
 
 OPTIMIZERS = {
@@ -218,6 +219,9 @@ class Trainer:
             Itself, so that ``Trainer(...).train().history`` reads well.
         """
         from tqdm.auto import tqdm  # here, because not every place that imports cnnlib has it
+
+        if in_browser():
+            tqdm.monitor_interval = 0  # it would watch the bar from a thread; there are none
 
         bar = tqdm(
             total=self.max_iter,

@@ -219,8 +219,11 @@ def test_lenet5_input_is_scaled_as_in_the_paper(rng):
         (lambda: Subsampling(np.ones(3), np.ones(2)), r"\(C,\), got \(3,\) and \(2,\)"),
         (lambda: Subsampling(np.ones(3), np.ones(3)).forward(np.ones((1, 2, 4, 4))), "C = 2.* 3"),
         (lambda: Subsampling(np.ones(3), np.ones(3)).forward(np.ones((1, 3, 1, 4))), "not fit"),
-        (lambda: Subsampling(np.ones(1), np.ones(1)).forward(np.ones((1, 1, 2, 2), int)), "int64"),
-        (lambda: ScaledTanh().forward(np.ones(3, int)), "int64"),
+        (
+            lambda: Subsampling(np.ones(1), np.ones(1)).forward(np.ones((1, 1, 2, 2), np.int64)),
+            "int64",
+        ),
+        (lambda: ScaledTanh().forward(np.ones(3, np.int64)), "int64"),
         (lambda: RBF(np.ones(3)), r"\(K, D\), got \(3,\)"),
         (lambda: RBF(np.ones((2, 3))).forward(np.ones((1, 4))), r"D = 3 .* \(4,\)"),
         (lambda: RBFLoss(0), "j must be positive, got 0"),

@@ -265,7 +265,7 @@ def test_loading_checks_before_it_overwrites(tmp_path):
     refused(r"W1 has shape \(3, 2, 5, 5\) in .*weights.npz, but \(3, 2, 3, 3\) in this SimpleConv")
     np.savez(file, W1=before["W1"] + 1)
     refused(r"holds \['W1'\], but SimpleConvNet has \['W1', 'W2'")
-    np.savez(file, **{name: p.astype(int) for name, p in before.items()})
+    np.savez(file, **{name: p.astype(np.int64) for name, p in before.items()})
     refused("dtype int64, not float")
     np.savez(file, **{name: np.array([{}], dtype=object) for name in before})
     refused("not a .npz file of plain arrays")  # pickles are not opened
@@ -307,7 +307,7 @@ def test_saving_where_there_is_no_folder(tmp_path):
     [
         (lambda: SimpleConvNet(28), r"\(C, H, W\), got 28"),
         (lambda: SimpleConvNet((1, 28, 0)), "W must be at least 1, got 0"),
-        (lambda: SimpleConvNet(dtype=int), "dtype must be a floating-point one, got int64"),
+        (lambda: SimpleConvNet(dtype=np.int64), "dtype must be a floating-point one, got int64"),
         (lambda: SimpleConvNet(conv_param={"filter_num": 0}), "filter_num .* got 0"),
         (lambda: SimpleConvNet(conv_param={"filter_size": 2.5}), "filter_size .* got 2.5"),
         (lambda: SimpleConvNet(conv_param={"stride": 0}), "stride .* got 0"),

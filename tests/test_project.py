@@ -28,6 +28,7 @@ CORE = {
     "introspection",
     "datasets",
     "centring",
+    "sizes",
 }
 # Room -> what its modules may import from outside the standard library and from cnnlib.
 MAY_IMPORT = {

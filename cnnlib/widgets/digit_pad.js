@@ -237,7 +237,8 @@ function render({ model, el }) {
       row.querySelector(".bar").style.width = `${SHARE * (shares[k] ?? 0)}px`;
       row.querySelector(".share").textContent = texts[k] ?? "";
     });
-    const said = answer === null ? "Draw a digit" : `${labels[answer]}, with ${texts[answer]}`;
+    // == null: in a browser's Python, None arrives as undefined.
+    const said = answer == null ? "Draw a digit" : `${labels[answer]}, with ${texts[answer]}`;
     if (part("said").textContent !== said) part("said").textContent = said;
     layMaps(sentMaps);
     paintMaps(maps.canvases, sentMaps, look.line.output, look.signs);

@@ -279,7 +279,7 @@ function gridHTML(key, grid, w, h) {
   const { rows, columns, pad, ring } = grid;
   const [R, C] = [rows + 2 * pad, columns + 2 * pad];
   const [W, H] = [C * w, R * h];
-  const written = grid.text !== null && w >= needed(grid) - 1 && h >= LEGIBLE - 1;
+  const written = grid.text != null && w >= needed(grid) - 1 && h >= LEGIBLE - 1;
   Object.assign(grid, { w, h, written });
   const rect = (r, c) => `x="${(c + pad) * w}" y="${(r + pad) * h}" width="${w}" height="${h}"`;
   const write = (r, c, text, kind, font) => `<text class="${kind}" x="${(c + pad + 0.5) * w}" `
