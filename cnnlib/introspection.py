@@ -312,15 +312,16 @@ def top_patches(network, layer, c, images, k=9, batch_size=100):
     """Search images for the patches that excite a map (or an affine neuron) most.
 
     All neurons of a map have the same weights, so they all look for the same thing: of each image
-    the place counts where the map is largest.
+    the place counts where the map is largest. For several maps of a layer the images go through
+    the network only once.
 
     Parameters
     ----------
     network : Network
     layer : str
         Name of the layer.
-    c : int
-        Number of the map, or of the neuron of an affine layer.
+    c : int or list of int
+        Number of the map, or of the neuron of an affine layer; or several of them.
     images : ndarray, shape (N, C, H, W)
         Where to search.
     k : int, default 9
@@ -330,14 +331,15 @@ def top_patches(network, layer, c, images, k=9, batch_size=100):
 
     Returns
     -------
-    TopPatches
-        (patches, activations, images, positions). The patches have the size of the receptive
-        field, or of the image where the field is larger.
+    TopPatches, or a list of them
+        (patches, activations, images, positions), one for each c. The patches have the size of
+        the receptive field, or of the image where the field is larger.
 
     Raises
     ------
     ValueError
-        If there is no such layer or map, or if k is not between 1 and the number of images.
+        If there is no such layer or map, if c is an empty list, or if k is not between 1 and the
+        number of images.
 
     Notes
     -----
@@ -345,30 +347,25 @@ def top_patches(network, layer, c, images, k=9, batch_size=100):
     """
     if not 1 <= whole_number("k", k) <= len(images):
         raise ValueError(f"k must be 1..{len(images)} (the images), got {k}")
-    c = _unit(network, layer, whole_number("c", c, least=0))[0]
+    numbers = c if isinstance(c, list) else [c]
+    if not numbers:
+        raise ValueError("c must name at least one map, got an empty list")
+    numbers = [_unit(network, layer, whole_number("c", one, least=0))[0] for one in numbers]
     best, places = [], []
     for start in range(0, len(images), whole_number("batch_size", batch_size)):
-        out = _forward(network, images[start : start + batch_size], layer)[:, c]  # (n, OH, OW)
-        flat = out.reshape(len(out), -1)
-        best.append(flat.max(axis=1))
-        places.append(flat.argmax(axis=1))
-    best, places = np.concatenate(best), np.concatenate(places)
-    order = np.argsort(-best, kind="stable")[:k]
-    shape = out.shape[1:] or (1, 1)
-    positions = np.column_stack(np.unravel_index(places[order], shape))  # (k, 2)
-
-    fields = [_field(network, layer, axis) for axis in (0, 1)]
-    sizes = [min(field.size, n) for field, n in zip(fields, network.input_dim[1:], strict=True)]
-    patches = np.zeros((k, images.shape[1], *sizes), images.dtype)
-    for patch, image, place in zip(patches, images[order], positions, strict=True):
-        seen, inside = [], []
-        for field, i, n in zip(fields, place, network.input_dim[1:], strict=True):
-            pixels = _seen(field, i, n)
-            first = field.start + i * field.jump if field.size <= n else 0
-            seen.append(pixels)
-            inside.append(slice(pixels.start - first, pixels.stop - first))
-        patch[:, inside[0], inside[1]] = image[:, seen[0], seen[1]]
-    return TopPatches(patches, best[order], order, positions)
+        out = _forward(network, images[start : start + batch_size], layer)[:, numbers]
+        flat = out.reshape(*out.shape[:2], -1)  # (n, U, OH*OW), U maps
+        best.append(flat.max(axis=2))
+        places.append(flat.argmax(axis=2))
+    best, places = np.concatenate(best), np.concatenate(places)  # (N, U)
+    shape = out.shape[2:] or (1, 1)
+    found = []
+    for excited, place in zip(best.T, places.T, strict=True):
+        order = np.argsort(-excited, kind="stable")[:k]
+        positions = np.column_stack(np.unravel_index(place[order], shape))  # (k, 2)
+        patches = _patches(network, layer, images[order], positions)
+        found.append(TopPatches(patches, excited[order], order, positions))
+    return found if isinstance(c, list) else found[0]
 
 
 def occlusion_map(network, image, label, size=5, stride=1, fill=0.0, batch_size=100):
@@ -457,6 +454,22 @@ def _seen(field, i, n):
     """Return the pixels, of n along an axis, that the neuron at place i sees."""
     first = field.start + i * field.jump
     return slice(max(first, 0), min(first + field.size, n))
+
+
+def _patches(network, layer, images, positions):
+    """Cut out of each image what the neuron at its position sees; zeros over the border."""
+    fields = [_field(network, layer, axis) for axis in (0, 1)]
+    sizes = [min(field.size, n) for field, n in zip(fields, network.input_dim[1:], strict=True)]
+    patches = np.zeros((len(images), images.shape[1], *sizes), images.dtype)
+    for patch, image, place in zip(patches, images, positions, strict=True):
+        seen, inside = [], []
+        for field, i, n in zip(fields, place, network.input_dim[1:], strict=True):
+            pixels = _seen(field, i, n)
+            first = field.start + i * field.jump if field.size <= n else 0
+            seen.append(pixels)
+            inside.append(slice(pixels.start - first, pixels.stop - first))
+        patch[:, inside[0], inside[1]] = image[:, seen[0], seen[1]]
+    return patches
 
 
 def _units(network, layer, units, N):

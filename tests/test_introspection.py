@@ -184,6 +184,22 @@ def test_top_patches_equal_a_search_by_hand(layer, rng):
             np.testing.assert_array_equal(patch, seen)
 
 
+@pytest.mark.parametrize("layer", ["Conv2", "Relu7"])
+def test_patches_of_several_maps_are_those_of_each_in_one_pass(layer, rng, monkeypatch):
+    net, images = deep(), rng.random((23, 1, 24, 24), dtype=np.float32)
+    each = [top_patches(net, layer, c, images, k=5) for c in (1, 0, 1)]
+    passes, forward = [], net.layers["Conv1"].forward
+    monkeypatch.setattr(
+        net.layers["Conv1"], "forward", lambda x, **how: passes.append(len(x)) or forward(x, **how)
+    )
+    together = top_patches(net, layer, [1, 0, 1], images, k=5, batch_size=20)
+    assert passes == [20, 3]
+    for one, other in zip(together, each, strict=True):
+        np.testing.assert_allclose(one.activations, other.activations, rtol=1e-5)
+        for name in ("patches", "images", "positions"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
 def test_a_patch_over_the_border_stands_where_the_unit_sees_it():
     net = SimpleConvNet((1, 6, 6), {"filter_num": 1, "filter_size": 3, "pad": 1}, 4, 2, rng=0)
     net.params["W1"][...] = 0
@@ -232,6 +248,8 @@ def test_occlusion_map_equals_a_loop(size, stride, x):
         (lambda net, x: activation_maximisation(net, "Conv1", 0, low=1), "low 1, high 1"),
         (lambda net, x: top_patches(net, "Conv1", 0, x), r"1\.\.4 \(the images\), got 9"),
         (lambda net, x: top_patches(net, "Conv1", 7, x, 1), "no unit 7"),
+        (lambda net, x: top_patches(net, "Conv1", [0, 7], x, 1), "no unit 7"),
+        (lambda net, x: top_patches(net, "Conv1", [], x, 1), "at least one map"),
         (lambda net, x: occlusion_map(net, x[0], 5), r"0\.\.4, got 5"),
         (lambda net, x: occlusion_map(net, x, 0), r"\(1, 4, 1, 24, 24\)"),
         (lambda net, x: occlusion_map(net, x[0], 0, size=25), "size 25 does not fit"),
