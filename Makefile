@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Apart: what builds the site would add itself to the JupyterLab of .venv.
+SITE := .venv-site
 CHECK := import sys; sys.version_info >= (3, 11) or sys.exit('cnnlib needs Python 3.11 or newer, \
 this is %d.%d; name another one: make ... PYTHON=python3.12' % sys.version_info[:2])
 
@@ -34,26 +36,25 @@ bench-scaling: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/scaling.py $(ARGS)
 
 # What readers open without installing anything, into dist/. Needs npm. See lite/README.md.
-site: $(VENV)/site.stamp
-	$(BIN)/python lite/build.py --out dist $(ARGS)
+site: $(SITE)/site.stamp
+	$(SITE)/bin/python lite/build.py --out dist $(ARGS)
 
 # The site with Python inside, driven in Chromium, and the core tests in the browser's Python.
 # Takes minutes, downloads 120 MB the first time, needs npm. make test-site ARGS="-k 7_2"
-test-site: $(VENV)/test-site.stamp
+test-site: $(VENV)/test.stamp $(SITE)/site.stamp
 	$(BIN)/python tests/site/distribution.py build/pyodide
-	$(BIN)/python lite/build.py --offline build/pyodide --out build/site
+	$(SITE)/bin/python lite/build.py --offline build/pyodide --out build/site
 	CNNLIB_SITE=build/site $(BIN)/python -m pytest tests/site -q -s $(ARGS)
 	node tests/site/core_tests.mjs build/pyodide
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SITE) .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/lab.stamp: EXTRAS := lab
 $(VENV)/test.stamp: EXTRAS := lab,test,browser
-$(VENV)/site.stamp: EXTRAS := site
-$(VENV)/test-site.stamp: EXTRAS := lab,test,browser,site
-$(VENV)/%.stamp: pyproject.toml
-	$(BIN)/python -c "$(CHECK)" 2>/dev/null \
-		|| { $(PYTHON) -c "$(CHECK)" && $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+$(SITE)/site.stamp: EXTRAS := site
+%.stamp: pyproject.toml
+	$(@D)/bin/python -c "$(CHECK)" 2>/dev/null \
+		|| { $(PYTHON) -c "$(CHECK)" && $(PYTHON) -m venv --clear $(@D); }
+	$(@D)/bin/python -m pip install --quiet --editable ".[$(EXTRAS)]"
 	touch $@
