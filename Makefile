@@ -48,7 +48,7 @@ test-site: $(VENV)/test.stamp $(SITE)/site.stamp
 	node tests/site/core_tests.mjs build/pyodide
 
 clean:
-	rm -rf $(VENV) $(SITE) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SITE) dist build .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/lab.stamp: EXTRAS := lab
 $(VENV)/test.stamp: EXTRAS := lab,test,browser

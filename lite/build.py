@@ -70,6 +70,8 @@ def main():
 
 def build(out, pyodide=None):
     """Write the whole site to the folder `out`; `pyodide` is None or a folder to take it from."""
+    if not pyodide and not shutil.which("npm"):
+        sys.exit("the public site needs npm, for Pyodide's lock file: see nodejs.org")
     shutil.rmtree(out / "lite", ignore_errors=True)
     build_lite(out / "lite", pyodide)
     build_reading(out)
