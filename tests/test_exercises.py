@@ -415,6 +415,85 @@ def test_a_mistake_gets_the_message_meant_for_it(name, old, new, message):
     assert message in repr(verdict), verdict
 
 
+DROPOUT = """
+class MyDropout:
+    def __init__(self, dropout_ratio=0.5):
+        self.ratio = dropout_ratio
+
+    def forward(self, x, train_flg=True):
+        if not train_flg:
+            return x * (1 - self.ratio)
+        self.mask = np.random.default_rng().random(x.shape) >= self.ratio
+        self.out = x * self.mask
+        return self.out
+
+    def backward(self, dout):
+        return dout * self.mask
+"""
+# What a reviewer got accepted once, or told falsely: (checker, the code, part of the message).
+ONCE = [
+    (
+        "padding",
+        "def f(x, pad):\n    return np.pad(x.astype(int), ((0, 0), (0, 0), (pad, pad), (pad, pad)))"
+        ".astype(x.dtype)",
+        "wrong",
+    ),
+    ("max_pooling", source("max_pooling").replace("-np.inf", "-100"), "wrong, the first at"),
+    (
+        "max_pooling_backward",
+        source("max_pooling_backward").replace("-np.inf", "-100"),
+        "wrong, the first at",
+    ),
+    ("dropout", DROPOUT.replace("train_flg=True", "train_flg=False"), "without train_flg"),
+    ("dropout", DROPOUT.replace("dout * self.mask", "dout * (self.out > 0)"), "backward"),
+    ("dropout", DROPOUT.replace("dout * self.mask", "dout * (self.out != 0)"), "where the output"),
+    (
+        "dropout",
+        DROPOUT.replace(
+            "random(x.shape)", "random(x.shape[:2]).reshape(*x.shape[:2], *[1] * (x.ndim - 2))"
+        ),
+        "all numbers along axis 2",
+    ),
+    (
+        "dropout",
+        DROPOUT.replace("self.out = x * self.mask", "x *= self.mask\n        self.out = x"),
+        "changed its argument x",
+    ),
+    ("diagonal_filter", "f = (3 * np.eye(3) - 1) * (1 + 0j)", "real numbers"),
+    ("diagonal_filter", "f = 9 * np.eye(3) * np.eye(3)[::-1] - 1.0", "both alike"),
+    ("subsampling", "def f(x, b, W):\n    return x", "another order"),
+    ("affine", "def f(x, W, b):\n    return x.reshape(len(x), -1) @ W + b,", "comma"),
+    (
+        "receptive_field",
+        source("receptive_field").replace(
+            "for k, stride in layers:", "layers.reverse()\n    for k, stride in layers[::-1]:"
+        ),
+        "the caller's list",
+    ),
+    ("lrn", source("lrn").replace("np.zeros_like(x)", "x"), "normalised already"),
+    (
+        "three_bugs",
+        WRITTEN["three_bugs"]
+        .stub.replace(">= 0", "> 0")
+        .replace("da.sum(axis=0)", "da.sum(axis=0) / N"),
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "message"), ONCE)
+def test_what_was_accepted_once_is_refused(name, text, message):
+    verdict = check(name, built(name, text))
+    assert verdict.status == "wrong" and message in repr(verdict), verdict
+    assert name != "three_bugs" or "left" not in repr(verdict)
+
+
+def test_a_possible_cause_says_how_much_it_explains():
+    text = source("output_size").replace("// stride", "// (stride + 1)")
+    verdict = check("output_size", built("output_size", text))
+    assert re.search(r"it explains \d+ of \d+ wrong answers", verdict["Possible cause"])
+
+
 def test_at_least_five_wrong_answers_for_each():
     for name in SOLUTIONS:
         assert len({message for _, _, message in WRONG[name]}) >= 5, name

@@ -40,6 +40,8 @@ class Problem(NamedTuple):
         The usual cause, where the problem itself tells.
     recognise : bool
         Whether to look for a cause among the known mistakes.
+    mild : bool
+        The answer is right all the same; a wrong one to a later input is told instead.
     """
 
     what: str
@@ -47,6 +49,7 @@ class Problem(NamedTuple):
     should: str = ""
     cause: str = ""
     recognise: bool = False
+    mild: bool = False
 
 
 @dataclass
@@ -76,6 +79,8 @@ class Exercise:
         A stub that computes something: its answers count as "not started yet".
     callable_ : bool
         Whether the submission is to be a function (or a class).
+    certain : bool
+        Name a mistake only where it explains every answer, not as a possible cause.
     tried : str
         What a correct answer was tried on, where the list of cases does not say it.
     """
@@ -91,6 +96,7 @@ class Exercise:
     judge: Callable | None = None
     untouched: Callable | None = None
     callable_: bool = True
+    certain: bool = False
     tried: str = ""
 
     def __post_init__(self):
@@ -123,13 +129,14 @@ class Exercise:
         budget, outcomes, failed, problem = Budget(), [], None, None
         for number, case in enumerate(self.cases):
             outcome = run(function, case, budget, _file_of(submission))
-            if _is_stub(submission, outcome):
+            if not number and _is_stub(submission, outcome):
                 return "not started", start
             outcomes.append(outcome)
             if isinstance(outcome.error, TooLongError) and problem:
                 break  # the time was used up behind the first problem: that one is told
-            if problem is None and (problem := self._problem(outcome, case)):
-                failed = number
+            found = self._problem(outcome, case)
+            if found and (problem is None or problem.mild > found.mild):
+                problem, failed = found, number
             if isinstance(outcome.error, TooLongError):
                 break
         if problem is None:
@@ -144,6 +151,11 @@ class Exercise:
             signature = inspect.signature(submission)
         except (TypeError, ValueError):  # some built-in functions have none
             return ""
+        inside = self.signature.partition("(")[2].partition(")")[0]
+        wanted = [word.partition("=")[0].strip() for word in inside.split(",")]
+        given = list(signature.parameters)
+        if given != wanted and sorted(given) == sorted(wanted):
+            return f"The arguments are in another order. Wanted: {self.signature}."
         for case in self.cases:
             try:
                 signature.bind(*case.values())
@@ -176,7 +188,9 @@ class Exercise:
         if problem is None and outcome.changed:
             names = ", ".join(outcome.changed)
             return Problem(
-                f"The answer is right, but it changed its argument {names}.", cause=IN_PLACE
+                f"The answer is right, but it changed its argument {names}.",
+                cause=_in_place(outcome, case),
+                mild=True,
             )
         return problem
 
@@ -196,10 +210,16 @@ class Exercise:
             if _alike(_answer(mistake, case), outcome, self.parts)
         }
         if not suspects:
-            return ("Usual cause", IN_PLACE) if outcome.changed else None
+            return ("Usual cause", _in_place(outcome, case)) if outcome.changed else None
         best = max(suspects, key=suspects.get)  # the first of several
-        sure = suspects[best] == len(outcomes)
-        return ("Usual cause" if sure else "Possible cause", best)
+        if suspects[best] == len(outcomes):
+            return "Usual cause", best
+        if self.certain:
+            return None
+        pairs = zip(self.cases, outcomes, strict=False)
+        wrong = [(case, outcome) for case, outcome in pairs if self._problem(outcome, case)]
+        hits = sum(_alike(_answer(self.mistakes[best], c), o, self.parts) for c, o in wrong)
+        return "Possible cause", f"{best} (it explains {hits} of {len(wrong)} wrong answers)"
 
     def _explain(self, problem, failed, outcomes):
         case = self.cases[failed]
@@ -272,6 +292,8 @@ def compare(value, expected, parts=(), name=""):
             cause="a result collected in a list: begin with np.zeros(shape, x.dtype), or turn it "
             "into an array at the end"
             if isinstance(value, list)
+            else "a comma at the end of the return line makes a tuple"
+            if isinstance(value, tuple) and len(value) == 1
             else "",
         )
     if value.shape != expected.shape:
@@ -304,8 +326,12 @@ def counting(*shape, dtype=float):
 
 
 def dice(seed, *shape, dtype=float):
-    """Return an array of random whole numbers from -9 to 9."""
-    return np.random.default_rng(seed).integers(-9, 10, shape).astype(dtype)
+    """Return an array of random whole numbers from -9 to 9; in float32, quarters of them.
+
+    So what was rounded to whole numbers on the way is seen where the dtype matters.
+    """
+    numbers = np.random.default_rng(seed).integers(-9, 10, shape).astype(dtype)
+    return numbers / 4 if numbers.dtype == np.float32 else numbers
 
 
 def _compare_number(value, expected, of):
@@ -320,7 +346,9 @@ def _compare_number(value, expected, of):
     if isinstance(expected, int) and not isinstance(value, int | np.integer):
         return Problem(
             f"{of}The number is right, but it is no whole number to Python: {value!r}.",
-            cause="/ against //: / gives a float even without a remainder, // a whole number",
+            cause="np.floor, np.prod and their like give floats: int(...) around it"
+            if isinstance(value, np.floating)
+            else "/ against //: / gives a float even without a remainder, // a whole number",
         )
     return None
 
@@ -350,6 +378,16 @@ def _alike(mistaken, outcome, parts):
         return repr(mistaken.error) == repr(outcome.error)
     problem = compare(outcome.value, mistaken.value, parts)
     return problem is None or "are right" in problem.what or "is right" in problem.what
+
+
+def _in_place(outcome, case):
+    """Say how an argument of this kind gets changed."""
+    changed = case.get(outcome.changed[0])
+    if isinstance(changed, list):
+        return "pop and reverse change the caller's list; reversed(layers) and for do not"
+    if hasattr(changed, "layers"):
+        return "a step of training is the optimizer's work; here the gradients are wanted, no more"
+    return IN_PLACE
 
 
 def _is_stub(submission, outcome):

@@ -55,10 +55,10 @@ def _use(my_dropout):
 
     def use(x, *dropout_ratio):
         layer = my_dropout(*dropout_ratio)
-        first = layer.forward(x)
+        first = layer.forward(x.copy())  # a layer that changes its argument spoils one pass only
         if first is ... or (first is None and is_empty(getattr(my_dropout, "forward", None))):
             return ...  # not started yet
-        train = layer.forward(x, True)
+        train = layer.forward(x.copy(), True)
         dout = np.arange(1, x.size + 1, dtype=x.dtype).reshape(x.shape)
         before = dout.copy()
         try:
@@ -66,17 +66,21 @@ def _use(my_dropout):
         except NotImplementedError:
             back = ...
         unharmed = np.array_equal(dout, before)
-        return _Used(first, train, dout, back, layer.forward(x, False), unharmed)
+        inference = layer.forward(x.copy(), False)
+        layer.forward(x)  # here the engine would see a change
+        layer.forward(np.zeros_like(x), True)
+        zeros = ... if back is ... else layer.backward(np.ones_like(x))
+        return _Used(first, train, dout, back, inference, unharmed, zeros)
 
     return use
 
 
 class _Used:
-    """What a Dropout layer did: two training passes, the way back, and inference."""
+    """What a Dropout layer did: two training passes, the way back, inference; zeros both ways."""
 
-    def __init__(self, first, train, dout, back, inference, unharmed):
+    def __init__(self, first, train, dout, back, inference, unharmed, zeros):
         self.first, self.train, self.dout, self.back = first, train, dout, back
-        self.inference, self.unharmed = inference, unharmed
+        self.inference, self.unharmed, self.zeros = inference, unharmed, zeros
 
 
 def _judge_dropout(used, x, ratio=0.5):
@@ -105,7 +109,7 @@ def _judge_dropout(used, x, ratio=0.5):
                 Problem(
                     f"{name}: the numbers are right, but {x.dtype} came in and {answer.dtype} "
                     "went out.",
-                    cause="the mask is of float64: keep it as True and False",
+                    cause="the mask is of float64 or int64: keep it as True and False",
                 )
                 for name, answer in named.items()
                 if answer.dtype != x.dtype
@@ -126,6 +130,10 @@ def _judge_training(used, x, ratio):
         return Problem("With ratio 0 nothing is to be dropped, but the output is not x.")
     if kept.all():
         return Problem("While training nothing is dropped.", came, should)
+    if used.first.all():
+        return Problem(
+            "forward(x), without train_flg, drops nothing.", cause="it is True if left out"
+        )
     scaled = np.allclose(out[kept], x[kept] / (1 - ratio))
     if scaled and not np.allclose(out[kept], x[kept]):
         return Problem(
@@ -142,9 +150,9 @@ def _judge_training(used, x, ratio):
             if softened
             else "a mask is True or False (1 or 0), not the random number itself",
         )
-    flat = kept.reshape(len(x), -1)
-    if (flat == flat[0]).all() or (flat == flat[:, :1]).all():
-        same = "all images" if (flat == flat[0]).all() else "all numbers of an image"
+    alike = [axis for axis in range(x.ndim) if (kept == kept.take([0], axis)).all()]
+    if alike:
+        same = "all images" if alike[0] == 0 else f"all numbers along axis {alike[0]}"
         return Problem(
             f"The same choice is made for {same}.",
             cause="one random number per number of x: draw them in the shape of x",
@@ -191,7 +199,12 @@ def _judge_back(used):
     if not used.unharmed:
         return Problem("backward changed its argument dout.", cause="compute dout * mask anew")
     if np.allclose(used.back, dout * kept):
-        return None
+        if np.any(used.zeros):
+            return None
+        return Problem(
+            "Where x is 0 and kept, backward sends nothing.",
+            cause="the mask is what was drawn, not where the output differs from 0",
+        )
     causes = {
         "everything is passed on: what was dropped had no share in the loss": dout,
         "the mask is used the wrong way round: gradients go where x was kept": dout * ~kept,
@@ -210,8 +223,8 @@ DROPOUT = Exercise(
     "class MyDropout, with __init__(self, dropout_ratio=0.5), forward(self, x, train_flg=True), "
     "backward(self, dout)",
     cases=[
-        {"x": counting(40, 50)},
-        {"x": counting(20, 4, 5, 6), "dropout_ratio": 0.2},
+        {"x": counting(40, 50) - 1000.5},  # of both signs: Dropout is no ReLU
+        {"x": counting(20, 4, 5, 6) - 1000.5, "dropout_ratio": 0.2},
         {"x": counting(40, 60), "dropout_ratio": 0.8},
         {"x": counting(10, 10), "dropout_ratio": 0.0},
         {"x": counting(40, 50, dtype=np.float32), "dropout_ratio": 0.25},
@@ -257,6 +270,14 @@ def _in_space(x, n, k, alpha):
     return k + alpha * sliding_windows(padded, n, n).sum(axis=(2, 3))
 
 
+def _one_after_the_other(x, n=5, k=2.0, alpha=1e-4, beta=0.75):
+    out = x.copy()
+    for c in range(x.shape[1]):
+        squares = (out[:, max(0, c - n // 2) : c + n // 2 + 1] ** 2).sum(axis=1)
+        out[:, c] /= (k + alpha * squares) ** beta
+    return out
+
+
 def _lrn_case(x, *constants):
     return {"x": x} | dict(zip(("n", "k", "alpha", "beta"), constants, strict=False))
 
@@ -280,6 +301,9 @@ LRN = Exercise(
     mistakes={
         "the sum is over neighbouring places: LRN looks at neighbouring CHANNELS at one place": (
             _scaled(_in_space)
+        ),
+        "the neighbours are normalised already: take the squares from x, write into a new array": (
+            _one_after_the_other
         ),
         "the squares are forgotten": _scaled(
             lambda x, n, k, alpha: k + alpha * _around(x, _half(n))

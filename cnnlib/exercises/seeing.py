@@ -63,8 +63,11 @@ def _judge_filter(value):
         )
     if value.shape != (3, 3):
         return Problem(f"Wrong shape: {value.shape} came out, (3, 3) should have.")
-    if not np.issubdtype(value.dtype, np.number) or not np.isfinite(value).all():
-        return Problem(f"The filter is to hold finite numbers, its dtype is {value.dtype}.")
+    if not np.issubdtype(value.dtype, np.number) or np.iscomplexobj(value):
+        return Problem(f"The filter is to hold real numbers, its dtype is {value.dtype}.")
+    if not np.isfinite(value).all():
+        return Problem("The filter is to hold finite numbers; nan or inf is among them.")
+    value = np.asarray(value, float)
     answers = {name: float((value * patch).sum()) for name, patch in PATCHES.items()}
     own = answers.pop("a falling diagonal")
     if not value.any():
@@ -84,6 +87,8 @@ def _judge_filter(value):
     if answers[other] >= own:
         what = f"It answers {answers[other]:g} to {other}, and {own:g} to a falling diagonal."
         cause = _filter_cause("bright" if bright > answers[other] else other)
+        if answers[other] == own and other == "a rising diagonal":
+            cause = "it answers both alike: the corners that the falling one leaves out, negative"
         if np.ptp(value) == 0:
             cause = "all weights are equal: such a filter measures brightness, and no direction"
         return Problem(what, cause=cause)
