@@ -22,3 +22,12 @@ def shared_lab():
 def lab(shared_lab):
     yield shared_lab
     shared_lab.close()
+
+
+@pytest.fixture
+def page(lab, request):
+    """The module's NOTEBOOK, all its cells run; nothing may be complained of in the console."""
+    page = lab.open_and_run(request.module.NOTEBOOK)
+    page.set_default_timeout(30_000)
+    yield page
+    assert not lab.console_errors

@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from .kernel import ask_kernel
 from .test_digit_pad import STROKES, draw
 
@@ -12,14 +10,6 @@ PANEL = """import json
 print(json.dumps({"step": trainer.current_iter, "lr": trainer.optimizer.lr,
                   "running": panel.running, "message": panel.message}))"""
 ANSWER = "print(pad.answer, round(float(pad.image.sum())))"
-
-
-@pytest.fixture
-def page(lab):
-    page = lab.open_and_run(NOTEBOOK)
-    page.set_default_timeout(30_000)
-    yield page
-    assert not lab.console_errors
 
 
 def until(page, condition):

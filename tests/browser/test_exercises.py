@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from ..test_exercises import WRITTEN
 
 NOTEBOOK = "7.3-pooling-layer.ipynb"
@@ -24,14 +22,6 @@ EDGE = """id => {
   return getComputedStyle(card).borderLeftColor;
 }"""
 GREEN, RED, GREY = "rgb(0, 158, 115)", "rgb(213, 94, 0)", "rgb(154, 165, 177)"
-
-
-@pytest.fixture
-def page(lab):
-    page = lab.open_and_run(NOTEBOOK)
-    page.set_default_timeout(30_000)
-    yield page
-    assert not lab.console_errors
 
 
 def run(page, cell, source=""):
