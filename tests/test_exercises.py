@@ -19,6 +19,8 @@ from cnnlib.exercises.engine import Exercise
 from cnnlib.exercises.solved import forget
 from cnnlib.networks import Stack
 
+from .test_reading import QUESTIONS, makes_widget
+
 ROOMS = (structure, convolution_room, pooling, im2col_room, networks, seeing, history)
 EXERCISES = [e for room in ROOMS for e in vars(room).values() if isinstance(e, Exercise)]
 
@@ -859,9 +861,7 @@ def test_each_chapter_has_four_to_seven_exercises(path):
 def asks(cell):
     """Whether a cell ends in a question: its code holds the explanations of all answers."""
     last = ast.parse("".join(cell["source"])).body[-1]
-    call = last.value if isinstance(last, ast.Expr) else None
-    name = getattr(getattr(call, "func", None), "id", "")
-    return name in ("Prediction", "ShapePrediction")
+    return isinstance(last, ast.Expr) and makes_widget(last.value, QUESTIONS)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -47,7 +47,7 @@ def check_three_bugs(my_gradient):
     Returns
     -------
     Verdict
-        It tells how many of the bugs are still there.
+        It tells how many of the bugs are still there, where nothing else was changed.
     """
     return THREE_BUGS.check(my_gradient)
 
