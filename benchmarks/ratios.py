@@ -252,7 +252,7 @@ def compare_im2col(table, rng):
             lambda x=x, size=size, stride=stride, pad=pad: cnnlib.im2col(
                 x, size, size, stride, pad
             ),
-            col.copy,
+            lambda col=col: col.copy(order="K"),
         )
 
 

@@ -284,17 +284,11 @@ def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
     >>> im2col(np.zeros((10, 3, 7, 7)), 5, 5).shape
     (90, 75)
     """
-    _, _, H, W = check_images(input_data)
-    conv_output_size(H, filter_h, stride, pad)  # errors speak of the images, not of the padded ones
-    conv_output_size(W, filter_w, stride, pad)
-    x = pad_images(input_data, operator.index(pad))
-    numbers = np.arange(x[0].size).reshape(1, *x.shape[1:])  # of the elements of an image
-    windows = sliding_windows(numbers, filter_h, filter_w, stride)  # (1, C, FH, FW, OH, OW)
-    _, C, FH, FW, OH, OW = windows.shape
-    table = windows.transpose(0, 4, 5, 1, 2, 3).reshape(OH * OW, C * FH * FW)
-    # "clip" spares take a check of every number in the table; all of them are right.
-    col = x.reshape(len(x), -1).take(table, axis=1, mode="clip")  # (N, OH*OW, C*FH*FW)
-    return col.reshape(-1, C * FH * FW)
+    windows = sliding_windows(input_data, filter_h, filter_w, stride, pad)
+    _, C, FH, FW, _, _ = windows.shape
+    # Written column by column, the numbers come in runs of OW neighbours; row by row, of FW.
+    columns = np.array(windows.transpose(1, 2, 3, 0, 4, 5), order="C")  # (C, FH, FW, N, OH, OW)
+    return columns.reshape(C * FH * FW, -1).T
 
 
 def col2im(col, input_shape, filter_h, filter_w, stride=1, pad=0):

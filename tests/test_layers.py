@@ -280,6 +280,24 @@ def test_pooling_keeps_infinity_and_nan_in_their_windows(mode):
     assert out[0, 0] == (0 if mode == "max" else -np.inf)
 
 
+@pytest.mark.parametrize("mode", ["max", "average"])
+def test_pooling_sends_infinity_and_nan_back_into_their_windows(mode):
+    layer = Pooling(2, 2, mode=mode)
+    layer.forward(np.zeros((1, 1, 4, 4)))
+    dx = layer.backward(np.array([[[[1, np.inf], [np.nan, -2]]]]))[0, 0]
+    seen = np.ones((2, 2)) / 4 if mode == "average" else np.array([[1, 0], [0, 0]])
+    np.testing.assert_array_equal(dx[:2, :2], seen)
+    np.testing.assert_array_equal(dx[2:, 2:], -2 * seen)
+    assert np.isinf(dx[:2, 2:]).sum() == np.isnan(dx[2:, :2]).sum() == (seen > 0).sum()
+    assert not np.isnan(dx[:2]).any() and not np.isinf(dx[2:]).any()
+
+
+def test_average_pooling_warns_of_a_mean_that_is_too_large():
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        out = Pooling(2, 2, mode="average").forward(np.full((1, 1, 2, 2), 1e308))
+    assert np.isinf(out).all()
+
+
 def test_sigmoid_equals_scipy_far_out():
     x = np.array([[-1000.0, -20, -1, 0, 1, 20, 1000]])
     np.testing.assert_allclose(Sigmoid().forward(x), expit(x), rtol=1e-14)

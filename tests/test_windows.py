@@ -164,6 +164,18 @@ def test_sliding_windows_copies_nothing_and_cannot_be_written(rng):
     assert add_windows(windows, x.shape, stride=2).shape == x.shape
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 4, 4), (2, 1, 4, 4), (1, 1, 1, 1)])
+@pytest.mark.parametrize("stride", [1, 4])
+def test_im2col_is_the_callers_own(shape, stride, rng):
+    x = rng.random(shape)
+    before = x.copy()
+    for size in {1, shape[-1]}:  # here the windows could be shown without a copy
+        col = im2col(x, size, size, stride)
+        assert not np.shares_memory(col, x)
+        col += 1
+    np.testing.assert_array_equal(x, before)
+
+
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16])
 def test_small_numpy_integers_count_like_any_other(kind, rng):
     x = rng.random((1, 1, 150, 150))
