@@ -346,18 +346,20 @@ class Pooling(Layer):
         _, _, H, W = padded.shape
         channels = padded.reshape(N * C, H * W)
         out = new_array((N * C, OH, OW), x.dtype)
-        ahead = None
+        ahead = kind = None
         if train_flg:  # for each maximum, how far its place is ahead
             furthest = (self.pool_h - 1) * W + self.pool_w - 1
-            ahead = new_array(out.shape, np.min_scalar_type(furthest))  # most often a single byte
+            kind = np.min_scalar_type(furthest)  # most often a single byte
+            ahead = new_array(out.shape, kind)
         for some in _groups(N * C, 2 * channels[0].nbytes):
-            run = channels[some].reshape(-1)
-            run_ahead = None if ahead is None else np.zeros(len(run), ahead.dtype)
+            run, run_ahead = channels[some].reshape(-1), None
             for size, step in ((self.pool_w, 1), (self.pool_h, W)):  # along lines, then across
-                run, run_ahead = self._maxima(run, run_ahead, size, step)
+                run, run_ahead = self._maxima(run, run_ahead, size, step, kind)
             out[some] = self._first_places(run, out[some].shape, H, W)
-            if ahead is not None:
+            if run_ahead is not None:
                 ahead[some] = self._first_places(run_ahead, out[some].shape, H, W)
+            elif train_flg:  # a window of 1 x 1 has nothing ahead
+                ahead[some] = 0
         return self._keep(train_flg, out.reshape(N, C, OH, OW), padded.shape, ahead)
 
     def backward(self, dout):
@@ -392,7 +394,7 @@ class Pooling(Layer):
         dpadded = dchannels.reshape(padded_shape)
         return dpadded[:, :, self.pad : H - self.pad, self.pad : W - self.pad]
 
-    def _maxima(self, run, ahead, size, step):
+    def _maxima(self, run, ahead, size, step, kind):
         """Take the maximum of `size` numbers of a run, `step` apart, from each place on.
 
         In memory the channels are one long run of numbers: the right neighbour of a number is one
@@ -401,18 +403,20 @@ class Pooling(Layer):
         picking numbers that this pays. A window across the end of a line means nothing, and nobody
         asks for it.
 
-        `ahead` tells how many steps lie between a place and what stands for it so far. A place
-        further ahead takes over only with a larger number: of equal ones the first one wins.
+        `ahead` tells how many steps lie between a place and what stands for it so far; None: each
+        stands for itself. A place further ahead takes over only with a larger number: of equal ones
+        the first one wins. With None for `kind`, its dtype, nobody counts.
         """
         n = len(run) - (size - 1) * step
         out, out_ahead = run[:n], None if ahead is None else ahead[:n]
         for k in range(step, size * step, step):
             place = run[k : k + n]
-            if ahead is not None:
-                won = (place > out).view(np.uint8)  # 1 or 0
+            if kind is not None:
+                won = (place > out).astype(kind)  # 1 or 0
+                won *= kind.type(k) if ahead is None else ahead[k : k + n] + kind.type(k)
                 # Later winners are further ahead, so that the largest number is the last of them.
-                out_ahead = np.maximum(out_ahead, won * (ahead[k : k + n] + ahead.dtype.type(k)))
-            out = np.maximum(out, place)
+                out_ahead = won if out_ahead is None else np.maximum(out_ahead, won, out=won)
+            out = np.maximum(out, place, out=None if k == step else out)  # the run stays as it is
         return out, out_ahead
 
     def _first_places(self, run, shape, H, W):
