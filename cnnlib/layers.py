@@ -281,8 +281,9 @@ class Pooling(Layer):
     stride : int, default 2
         Step S between windows.
     pad : int, default 0
-        Padding P on every side, smaller than the window. It is -inf for the maximum, which never
-        picks it, and 0 for the mean, where it counts: the divisor is always pool_h*pool_w.
+        Padding P on every side, smaller than the window. It is -inf for the maximum, which picks
+        it from no window with a finite number, and 0 for the mean, where it counts: the divisor is
+        always pool_h*pool_w.
     mode : {"max", "average"}, default "max"
         Which of the two.
 
@@ -352,7 +353,7 @@ class Pooling(Layer):
             kind = np.min_scalar_type(furthest)  # most often a single byte
             ahead = new_array(out.shape, kind)
         for some in _groups(N * C, 2 * channels[0].nbytes):
-            run, run_ahead = channels[some].reshape(-1), None
+            run, run_ahead = np.ascontiguousarray(channels[some]).reshape(-1), None
             for size, step in ((self.pool_w, 1), (self.pool_h, W)):  # along lines, then across
                 run, run_ahead = self._maxima(run, run_ahead, size, step, kind)
             out[some] = self._first_places(run, out[some].shape, H, W)
@@ -374,7 +375,8 @@ class Pooling(Layer):
         -------
         ndarray, shape (N, C, H, W)
             Gradient of the loss by x. Where several places tie for a maximum, the first one, read
-            line by line, receives all of it.
+            line by line, receives all of it. Where it goes in a window with nan, or with nothing
+            but -inf, is not defined.
         """
         if self.mode == "average":
             (x_shape,) = self._recall(dout)
@@ -414,7 +416,7 @@ class Pooling(Layer):
             if kind is not None:
                 won = (place > out).astype(kind)  # 1 or 0
                 won *= kind.type(k) if ahead is None else ahead[k : k + n] + kind.type(k)
-                # Later winners are further ahead, so that the largest number is the last of them.
+                # A later winner is further ahead: the largest count of steps is the last one's.
                 out_ahead = won if out_ahead is None else np.maximum(out_ahead, won, out=won)
             out = np.maximum(out, place, out=None if k == step else out)  # the run stays as it is
         return out, out_ahead
@@ -429,28 +431,31 @@ class Pooling(Layer):
 
         Column q of `along` has ones where window q sees a place of the line, so a line times
         `along` gives the sums of its windows. Most of the factors are 0: of a line of 24, windows
-        of 2 see one place in 12. But BLAS multiplies on all cores, faster than NumPy picks numbers.
+        of 2 see one place in 12. For maps up to a hundred places wide it pays all the same: BLAS
+        multiplies far faster than NumPy picks numbers.
         """
         N, C, H, W = x.shape
         across, along = self._shares(H, W, x.dtype)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             sums = x.reshape(-1, W) @ along  # (N*C*H, OW)
             out = across.T @ sums.reshape(N, C, H, -1)  # (N, C, OH, OW)
-            if not np.isfinite(out).all():  # infinity times 0 is nan, in windows beside its own too
-                windows = sliding_windows(x, self.pool_h, self.pool_w, self.stride, self.pad)
+        if not np.isfinite(out).all():  # infinity times 0 is nan, in windows beside its own too
+            windows = sliding_windows(x, self.pool_h, self.pool_w, self.stride, self.pad)
+            with np.errstate(invalid="ignore"):
                 out = windows.mean(axis=(2, 3))
-        return out
+        return out.astype(x.dtype, copy=False)
 
     def _spread(self, dout, x_shape):
         """Send each gradient, shared out evenly, to all places of its window: the adjoint."""
         N, C, H, W = x_shape
-        across, along = self._shares(H, W, dout.dtype)
         if not np.isfinite(dout).all():  # as in `_mean`
             shares = dout[:, :, np.newaxis, np.newaxis] / (self.pool_h * self.pool_w)
             shape = (N, C, self.pool_h, self.pool_w, *dout.shape[2:])
             return add_windows(np.broadcast_to(shares, shape), x_shape, self.stride, self.pad)
+        across, along = self._shares(H, W, dout.dtype)
         lines = across @ dout  # (N, C, H, OW)
-        return (lines.reshape(N * C * H, -1) @ along.T).reshape(x_shape)
+        dx = lines.reshape(N * C * H, -1) @ along.T  # (N*C*H, W)
+        return dx.reshape(x_shape).astype(dout.dtype, copy=False)
 
     def _shares(self, H, W, dtype):
         """Give what `_mean` multiplies with: across, (H, OH), with the divisor, and along, (W, OW).
@@ -462,7 +467,7 @@ class Pooling(Layer):
             first = np.arange(conv_output_size(length, size, self.stride, self.pad)) * self.stride
             ahead = np.arange(length)[:, np.newaxis] + self.pad - first
             seen.append(((ahead >= 0) & (ahead < size)).astype(dtype))
-        return seen[0] / dtype.type(self.pool_h * self.pool_w), seen[1]
+        return seen[0] * dtype.type(1 / (self.pool_h * self.pool_w)), seen[1]
 
 
 class Affine(Layer):

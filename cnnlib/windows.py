@@ -275,7 +275,8 @@ def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
     Notes
     -----
     Book section 7.4.2. Where windows overlap, the matrix holds an input element several times,
-    up to FH*FW: that is the price in memory for one fast product.
+    up to FH*FW: that is the price in memory for one fast product. In memory column stands after
+    column (Fortran order), which is filled faster; to the product it makes no difference.
 
     Examples
     --------
@@ -286,7 +287,7 @@ def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
     """
     windows = sliding_windows(input_data, filter_h, filter_w, stride, pad)
     _, C, FH, FW, _, _ = windows.shape
-    # Written column by column, the numbers come in runs of OW neighbours; row by row, of FW.
+    # Column by column, NumPy copies lines of OW numbers (neighbours, with stride 1); else of FW.
     columns = np.array(windows.transpose(1, 2, 3, 0, 4, 5), order="C")  # (C, FH, FW, N, OH, OW)
     return columns.reshape(C * FH * FW, -1).T
 

@@ -292,6 +292,30 @@ def test_pooling_sends_infinity_and_nan_back_into_their_windows(mode):
     assert not np.isnan(dx[:2]).any() and not np.isinf(dx[2:]).any()
 
 
+@pytest.mark.parametrize("mode", ["max", "average"])
+@pytest.mark.parametrize("size", [1, 2])
+def test_pooling_takes_any_view(mode, size, rng):
+    big = rng.standard_normal((4, 4, 8, 8))
+    constant = np.broadcast_to(np.float32(1), (2, 2, 4, 4))
+    for x in (big[:, :, :, ::2], big[:1, :1, ::-1, ::-1], big.transpose(1, 0, 3, 2), constant):
+        layer, copied = Pooling(size, size, mode=mode), Pooling(size, size, mode=mode)
+        out = layer.forward(x)
+        np.testing.assert_array_equal(out, copied.forward(x.copy()))
+        np.testing.assert_array_equal(layer.backward(out), copied.backward(out))
+
+
+@pytest.mark.parametrize("dtype", ["float16", ">f4"])
+def test_average_pooling_keeps_to_the_dtype(dtype):
+    large = np.full((1, 1, 2, 2), 40_000, dtype)  # in float16, a sum of two is infinite
+    out = Pooling(2, 2, mode="average").forward(large)
+    assert out.dtype == dtype and (out == 40_000).all()
+    many = np.ones((1, 1, 256, 256), dtype)  # as many as float16 cannot count
+    layer = Pooling(256, 256, mode="average")
+    assert layer.forward(many) == 1
+    dx = layer.backward(np.ones((1, 1, 1, 1), dtype))
+    assert dx.dtype == dtype and (dx == np.array(2.0**-16, dtype)).all()
+
+
 def test_average_pooling_warns_of_a_mean_that_is_too_large():
     with pytest.warns(RuntimeWarning, match="overflow"):
         out = Pooling(2, 2, mode="average").forward(np.full((1, 1, 2, 2), 1e308))

@@ -208,7 +208,7 @@ def product(x, W, b=None, stride=1, pad=0, row=0, column=0):
         biases = np.reshape(np.asarray(b, float), (1, -1))
         items += ["+", Grid(biases, "bias b", "bias", "(FN,)", shape=biases.shape[1:])]
     items += ["=", Grid(out, "product out", "output", "(OH·OW, FN)", cells=[(row, column)])]
-    canvas = style.Canvas("The whole convolution is one matrix product, then a reshape")
+    canvas = style.Canvas("The whole convolution is one matrix product, then reshape and transpose")
     grids = [item for item in items if isinstance(item, Grid)]
     cell = min(32, fit(grids, ROOM, 420, signs=len(items) - len(grids)))
     boxes = draw_row(canvas.ax, items, canvas.left, canvas.top, cell)
@@ -240,7 +240,7 @@ def product(x, W, b=None, stride=1, pad=0, row=0, column=0):
         max(right, left - 28, canvas.left + style.text_width(text, 13)),
         bottom,
         f"Matrix product: col {col.shape} times filters {col_W.shape} gives {out.shape}, "
-        f"reshaped to (FN, OH, OW) = {(FN, OH, OW)}.",
+        f"reshaped and transposed to (FN, OH, OW) = {(FN, OH, OW)}.",
     )
 
 
