@@ -10,7 +10,7 @@ SITE := .venv-site
 CHECK := import sys; sys.version_info >= (3, 11) or sys.exit('cnnlib needs Python 3.11 or newer, \
 this is %d.%d; name another one: make ... PYTHON=python3.12' % sys.version_info[:2])
 
-.PHONY: lab test notebooks bench bench-scaling site test-site clean
+.PHONY: lab test notebooks bench bench-scaling site test-site address clean
 
 lab: $(VENV)/lab.stamp
 	$(BIN)/python -m jupyterlab --notebook-dir notebooks $(ARGS)
@@ -46,6 +46,12 @@ test-site: $(VENV)/test.stamp $(SITE)/site.stamp
 	$(SITE)/bin/python lite/build.py --offline build/pyodide --out build/site
 	CNNLIB_SITE=build/site $(BIN)/python -m pytest tests/site -q -s $(ARGS)
 	node tests/site/core_tests.mjs build/pyodide
+
+# Write where this project lives into all that names it: make address REPOSITORY=you/your-copy
+address:
+	@test -n "$(REPOSITORY)" || { echo "say which: make address REPOSITORY=you/your-copy"; exit 1; }
+	perl -pi -e 's{OWNER/REPOSITORY}{$(REPOSITORY)}g; s{OWNER%2FREPOSITORY}{$(subst /,%2F,$(REPOSITORY))}g; \
+		s{tree%2FREPOSITORY}{tree%2F$(notdir $(REPOSITORY))}g' README.md lite/TEACHING.md notebooks/*.ipynb
 
 clean:
 	rm -rf $(VENV) $(SITE) dist build .pytest_cache .ruff_cache .hypothesis

@@ -216,7 +216,7 @@ class Builder:
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "markdown":
                 chapter.parts.append(prose(cell.source))
-            elif cell.cell_type == "code":
+            elif "colab" not in cell.metadata.get("tags", []):  # that one only installs cnnlib
                 chapter.parts.append(self.code_cell(chapter, cell, prose))
         if not chapter.headings or chapter.headings[0][0] != 1:
             raise ValueError(f"{path.name} does not begin with its title")

@@ -5,6 +5,8 @@ numbers in the browser, ``show_source`` shows the package's code.
 Only notebooks import this package.
 """
 
+import sys
+
 from cnnlib.widgets.digit_pad import DigitPad
 from cnnlib.widgets.explore import Explorer, explore
 from cnnlib.widgets.prediction import Prediction, ShapePrediction
@@ -22,3 +24,6 @@ __all__ = [
     "explore",
     "show_source",
 ]
+
+if "google.colab" in sys.modules:  # Colab shows other widgets than its own only on request
+    sys.modules["google.colab"].output.enable_custom_widget_manager()

@@ -6,7 +6,6 @@ network, and sends back one *result*: the box, the picture that the network got,
 probabilities and the feature maps of one layer. The browser draws them, and computes nothing.
 """
 
-import base64
 import copy
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from cnnlib.centring import as_ink, centre_digit, ink_box
 from cnnlib.datasets import load_digits28
 from cnnlib.figures import style
 from cnnlib.figures.answers import SHOWN, digit_answer, percent
+from cnnlib.widgets.static import with_picture
 
 SIDE = 112  # pixels of the drawing: four for each of MNIST's 28
 PEN = 9  # width of a stroke in these pixels, about 2 of MNIST's where the digit fills the pad
@@ -260,13 +260,8 @@ class DigitPad(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         """Add a text and the present picture, for where no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs) or {}
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        figure = self.figure
-        png = base64.b64encode(style.to_png(figure)).decode("ascii")
-        data = {**data, "text/plain": repr(self), "image/png": png}
-        width, _ = style.size(figure)
-        return data, {**metadata, "image/png": {"alt": figure.alt, "width": width}}
+        shown = super()._repr_mimebundle_(**kwargs)
+        return with_picture(shown, repr(self), self.figure)
 
 
 def _sample_digits():

@@ -6,7 +6,6 @@ an ``<img>`` with an alt text. A setting that the arithmetic forbids is no accid
 ValueError's sentence is shown, and the last good picture stays.
 """
 
-import base64
 import html
 
 import ipywidgets
@@ -14,6 +13,7 @@ import numpy as np
 from traitlets import TraitError
 
 from cnnlib.figures import style
+from cnnlib.widgets.static import with_picture
 
 
 def explore(draw, /, *, start=None, limits=None, dpi=style.DPI, room=None, **ranges):
@@ -124,15 +124,8 @@ class Explorer(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs):
         """Add a text and the present picture, for where no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs) or {}
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        data = {**data, "text/plain": repr(self)}
-        if self.figure is not None:
-            png = style.to_png(self.figure, self._dpi)
-            data["image/png"] = base64.b64encode(png).decode("ascii")
-            width, _ = style.size(self.figure)
-            metadata = {**metadata, "image/png": {"alt": self.figure.alt, "width": width}}
-        return data, metadata
+        shown = super()._repr_mimebundle_(**kwargs)
+        return with_picture(shown, repr(self), self.figure, self._dpi)
 
     def _changed(self, change=None):
         """Draw the picture for the present values; show a ValueError as a sentence."""

@@ -14,6 +14,7 @@ import ipywidgets
 from cnnlib.exercises import solved
 from cnnlib.figures import style
 from cnnlib.figures.style import shape_text
+from cnnlib.widgets.static import with_picture
 
 
 class _Question(ipywidgets.VBox):
@@ -55,10 +56,8 @@ class _Question(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs):
         """Add the question in words, for where no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs) or {}
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        text = html.escape(repr(self))
-        return {**data, "text/plain": repr(self), "text/html": self._static(text)}, metadata
+        data, metadata = with_picture(super()._repr_mimebundle_(**kwargs), repr(self), None)
+        return {**data, "text/html": self._static(html.escape(repr(self)))}, metadata
 
     def _static(self, text):
         return (

@@ -7,7 +7,6 @@ after any step, by its button, by an interrupt of the kernel or by an error, and
 """
 
 import asyncio
-import base64
 import html
 import math
 import signal
@@ -19,6 +18,7 @@ import ipywidgets
 
 from cnnlib.figures import style
 from cnnlib.figures.progress import progress
+from cnnlib.widgets.static import with_picture
 
 SLICE = 0.05  # seconds of training between two breaths
 BREATH = 0.004  # seconds in which the kernel handles what has come in; sleep(0) would be one event
@@ -276,13 +276,8 @@ class TrainingPanel(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs):
         """Add a text and the present picture, for where no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs) or {}
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        figure = self.figure
-        png = base64.b64encode(style.to_png(figure)).decode("ascii")
-        data = {**data, "text/plain": repr(self), "image/png": png}
-        width, _ = style.size(figure)
-        return data, {**metadata, "image/png": {"alt": figure.alt, "width": width}}
+        shown = super()._repr_mimebundle_(**kwargs)
+        return with_picture(shown, repr(self), self.figure)
 
 
 class _Names(anywidget.AnyWidget):

@@ -7,7 +7,6 @@ computes places, never numbers. `WindowExplorer` stands between them: sliders of
 traits for Python, and one message to the browser for each change.
 """
 
-import base64
 import re
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from traitlets import Any, Dict, Int, Unicode, observe, validate
 
 from cnnlib.figures import style
 from cnnlib.layers import Pooling
+from cnnlib.widgets.static import with_picture
 from cnnlib.widgets.window_picture import (
     MODES,
     POOLING,
@@ -284,13 +284,8 @@ class WindowExplorer(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs):
         """Add a text and the present picture, for where no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs) or {}
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        figure = self.figure
-        png = base64.b64encode(style.to_png(figure)).decode("ascii")
-        data = {**data, "text/plain": repr(self), "image/png": png}
-        width, _ = style.size(figure)
-        return data, {**metadata, "image/png": {"alt": figure.alt, "width": width}}
+        shown = super()._repr_mimebundle_(**kwargs)
+        return with_picture(shown, repr(self), self.figure)
 
     # ---- from a change to a picture -----------------------------------------------------------
 

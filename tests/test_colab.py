@@ -1,0 +1,82 @@
+"""Google Colab starts without cnnlib: the first code cell of each notebook fetches it there."""
+
+import importlib
+import importlib.util
+import json
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from packaging.requirements import Requirement
+
+import cnnlib.widgets
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# What we import and Colab brings along; its ipywidgets and IPython are older than we ask for, and
+# must stay: Colab's page knows no newer widgets.
+IN_COLAB = {"numpy", "matplotlib", "ipywidgets", "ipython", "traitlets", "requests", "tqdm"}
+
+
+def first_code(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return next(cell for cell in cells if cell["cell_type"] == "code")
+
+
+SOURCE = "".join(first_code(NOTEBOOKS[0])["source"])
+
+
+def run(source):
+    """Execute the cell, and give the magic commands that it calls."""
+    calls = []
+    shell = SimpleNamespace(run_line_magic=lambda name, line: calls.append(f"%{name} {line}"))
+    exec(source, {"get_ipython": lambda: shell})
+    return calls
+
+
+@pytest.fixture
+def colab(monkeypatch):
+    """Pretend to be in Colab; give the list of what its page is asked for."""
+    asked = []
+    package = ModuleType("google.colab")
+    package.output = SimpleNamespace(enable_custom_widget_manager=lambda: asked.append("manager"))
+    monkeypatch.setitem(sys.modules, "google.colab", package)
+    return asked
+
+
+@pytest.fixture
+def without_cnnlib(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "cnnlib" else find(name)
+    )
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_begins_with_the_cell(path):
+    cell = first_code(path)
+    assert "".join(cell["source"]) == SOURCE
+    assert cell["id"] == "colab" and cell["metadata"]["tags"] == ["colab"]
+
+
+def test_in_colab_it_installs_what_is_missing_there(colab, without_cnnlib):
+    package, others = run(SOURCE)
+    assert package.startswith("%pip install --quiet --no-deps git+https://github.com/")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {Requirement(text).name for text in project["dependencies"]}
+    assert others == f"%pip install --quiet {' '.join(sorted(needed - IN_COLAB))}"
+
+
+def test_where_cnnlib_is_installed_it_does_nothing(colab):
+    assert run(SOURCE) == []
+
+
+def test_outside_of_colab_it_does_nothing(without_cnnlib):
+    assert "google.colab" not in sys.modules and run(SOURCE) == []
+
+
+def test_widgets_ask_colab_to_be_shown(colab):
+    importlib.reload(cnnlib.widgets)
+    assert colab == ["manager"]
