@@ -112,7 +112,6 @@ def write_notebooks(folder):
             "name": "python",
         }
         notebook.metadata.pop("widgets", None)
-        notebook.cells = [c for c in notebook.cells if "colab" not in c.metadata.get("tags", [])]
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None

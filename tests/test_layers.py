@@ -316,8 +316,8 @@ def test_average_pooling_keeps_to_the_dtype(dtype):
     assert dx.dtype == dtype and (dx == np.array(2.0**-16, dtype)).all()
 
 
-def test_average_pooling_warns_of_a_mean_that_is_too_large():
-    with pytest.warns(RuntimeWarning, match="overflow"):
+def test_the_mean_of_numbers_too_large_to_add_is_infinite():
+    with np.errstate(over="ignore"):  # where the machine has a flag for it, NumPy warns
         out = Pooling(2, 2, mode="average").forward(np.full((1, 1, 2, 2), 1e308))
     assert np.isinf(out).all()
 
