@@ -345,22 +345,19 @@ class Pooling(Layer):
             return self._keep(train_flg, self._mean(x), x.shape)
         padded = pad_images(x, self.pad, -np.inf)
         _, _, H, W = padded.shape
-        channels = padded.reshape(N * C, H * W)
+        channels = np.ascontiguousarray(padded).reshape(N * C, H * W)
         out = new_array((N * C, OH, OW), x.dtype)
         ahead = kind = None
-        if train_flg:  # for each maximum, how far its place is ahead
-            furthest = (self.pool_h - 1) * W + self.pool_w - 1
-            kind = np.min_scalar_type(furthest)  # most often a single byte
+        if train_flg:  # for each maximum, how far its place is ahead: most often in a single byte
+            kind = np.min_scalar_type((self.pool_h - 1) * W + self.pool_w - 1)
             ahead = new_array(out.shape, kind)
         for some in _groups(N * C, 2 * channels[0].nbytes):
-            run, run_ahead = np.ascontiguousarray(channels[some]).reshape(-1), None
+            run, steps, shape = channels[some].reshape(-1), None, out[some].shape
             for size, step in ((self.pool_w, 1), (self.pool_h, W)):  # along lines, then across
-                run, run_ahead = self._maxima(run, run_ahead, size, step, kind)
-            out[some] = self._first_places(run, out[some].shape, H, W)
-            if run_ahead is not None:
-                ahead[some] = self._first_places(run_ahead, out[some].shape, H, W)
-            elif train_flg:  # a window of 1 x 1 has nothing ahead
-                ahead[some] = 0
+                run, steps = self._maxima(run, steps, size, step, kind)
+            out[some] = self._first_places(run, shape, H, W)
+            if train_flg:  # in a window of 1 x 1 nothing is ahead
+                ahead[some] = 0 if steps is None else self._first_places(steps, shape, H, W)
         return self._keep(train_flg, out.reshape(N, C, OH, OW), padded.shape, ahead)
 
     def backward(self, dout):
