@@ -8,8 +8,6 @@ import tracemalloc
 import numpy as np
 import threadpoolctl
 
-import cnnlib.memory
-
 PAUSE = 0.03  # seconds; OpenBLAS's threads spin for some 26 ms after a product
 DISTURBED = 0.05  # share of the cores used by others from which a measurement says so
 
@@ -48,12 +46,7 @@ def seconds_in_turn(programs, turns, rested=True):
 
 
 def peak_bytes(program):
-    """Give the most memory that a call has at once, beyond what was there before, in bytes.
-
-    The memory that cnnlib keeps for its next arrays counts in: what earlier programs left there is
-    dropped first, for it was not seen being taken, and one call fills it anew.
-    """
-    cnnlib.memory._shelf.clear()
+    """Give the most memory that a call has at once, beyond what was there before, in bytes."""
     tracemalloc.start()
     try:
         program()

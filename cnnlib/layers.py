@@ -13,7 +13,7 @@ In reading order: Convolution and Pooling (sections 7.2 to 7.4), Affine, Relu an
 
 import numpy as np
 
-from cnnlib.memory import new_array
+from cnnlib.memory import keep_freed_memory
 from cnnlib.windows import (
     add_windows,
     check_images,
@@ -26,6 +26,8 @@ from cnnlib.windows import (
 CACHE = 2**19  # bytes that fit into a processor's second-level cache with room to spare
 SMALL = 200  # places; Convolution takes images with smaller feature maps in packs, side by side
 PACK = 2**21  # bytes of windows in a pack: more than CACHE, for its gain is in the long runs
+
+keep_freed_memory()  # so that each array below need not be fetched from the system page by page
 
 
 def _groups(N, bytes_per_image, limit=CACHE):
@@ -174,7 +176,7 @@ class Convolution(Layer):
         small = OH * OW <= SMALL
         filters = np.column_stack([self.W.reshape(FN, -1), self.b])  # (FN, C*FH*FW + 1)
         filters = filters.astype(x.dtype, copy=False)
-        out = new_array((N, FN, OH, OW), x.dtype)
+        out = np.empty((N, FN, OH, OW), x.dtype)
         for some, col in self._columns(x, small):  # (g, C*FH*FW + 1, OH*OW*n)
             if small:  # out of the pack again
                 maps = _packs(out[some], small)  # (1, FN, OH, OW, n)
@@ -224,7 +226,7 @@ class Convolution(Layer):
         S, P, line = self.stride, self.pad, W + 2 * self.pad
         filters = self.W.transpose(2, 1, 0, 3).reshape(FH * C, FN * FW)
         filters = filters.astype(dout.dtype, copy=False)
-        dx = new_array(x_shape, dout.dtype)
+        dx = np.empty(x_shape, dout.dtype)
         copies = np.zeros(0)
         for some in _groups(N, FN * FW * OH * line * dout.itemsize, PACK if small else CACHE):
             packs = _packs(dout[some], small)  # (g, FN, OH, OW, n)
@@ -232,8 +234,8 @@ class Convolution(Layer):
             shape = (g, FN, FW, OH, line, n)
             if copies.shape != shape:  # the first group, or a smaller one at the end
                 copies = np.zeros(shape, dout.dtype)
-                lines = new_array((g, FH, C, OH, line, n), dout.dtype)
-                dimages = new_array((g, C, H + 2 * P, line, n), dout.dtype)
+                lines = np.empty((g, FH, C, OH, line, n), dout.dtype)
+                dimages = np.empty((g, C, H + 2 * P, line, n), dout.dtype)
             for j in range(FW):  # what lies between and beside these places stays zero
                 copies[:, :, j, :, j : j + S * OW : S] = packs
             np.matmul(filters, copies.reshape(g, FN * FW, -1), out=lines.reshape(g, FH * C, -1))
@@ -262,7 +264,7 @@ class Convolution(Layer):
                 images = np.zeros(shape, x.dtype)
                 windows = np.lib.stride_tricks.sliding_window_view(images, (FH, FW), axis=(2, 3))
                 windows = windows[:, :, ::S, ::S].transpose(0, 1, 5, 6, 2, 3, 4)
-                col = new_array((g, K + 1, OH * OW * n), x.dtype)
+                col = np.empty((g, K + 1, OH * OW * n), x.dtype)
                 col[:, K] = 1
             images[:, :, P : P + H, P : P + W] = packs
             col[:, :K].reshape(windows.shape)[...] = windows  # (g, C, FH, FW, OH, OW, n)
@@ -346,11 +348,11 @@ class Pooling(Layer):
         padded = pad_images(x, self.pad, -np.inf)
         _, _, H, W = padded.shape
         channels = np.ascontiguousarray(padded).reshape(N * C, H * W)
-        out = new_array((N * C, OH, OW), x.dtype)
+        out = np.empty((N * C, OH, OW), x.dtype)
         ahead = kind = None
         if train_flg:  # for each maximum, how far its place is ahead: most often in a single byte
             kind = np.min_scalar_type((self.pool_h - 1) * W + self.pool_w - 1)
-            ahead = new_array(out.shape, kind)
+            ahead = np.empty(out.shape, kind)
         for some in _groups(N * C, 2 * channels[0].nbytes):
             run, steps, shape = channels[some].reshape(-1), None, out[some].shape
             for size, step in ((self.pool_w, 1), (self.pool_h, W)):  # along lines, then across
@@ -381,7 +383,7 @@ class Pooling(Layer):
         padded_shape, ahead = self._recall(dout)
         N, C, H, W = padded_shape
         dout = dout.reshape(N * C, *dout.shape[2:])
-        dchannels = new_array((N * C, H * W), dout.dtype)
+        dchannels = np.empty((N * C, H * W), dout.dtype)
         first = None
         for some in _groups(N * C, 2 * dchannels[0].nbytes):
             drun, shape = dchannels[some].reshape(-1), dout[some].shape
@@ -575,14 +577,12 @@ class Relu(Layer):
 
     def forward(self, x, train_flg=True):
         """Compute max(x, 0), element by element, for x of any shape."""
-        out = np.maximum(x, 0, out=new_array(x.shape, x.dtype))
-        positive = np.greater(x, 0, out=new_array(x.shape, bool)) if train_flg else None
-        return self._keep(train_flg, out, positive)
+        return self._keep(train_flg, np.maximum(x, 0), x > 0 if train_flg else None)
 
     def backward(self, dout):
         """Return `dout` where x was positive, and 0 elsewhere."""
         (positive,) = self._recall(dout)
-        return np.multiply(dout, positive, out=new_array(dout.shape, dout.dtype))
+        return dout * positive
 
 
 class Sigmoid(Layer):
