@@ -8,7 +8,7 @@ nothing is fetched from elsewhere.
 
 The kernel loads what a cell imports if Pyodide's lock file names it. So the site has a lock file of
 its own: Pyodide's, and in it cnnlib, the widgets' packages and the kernel's. The notebooks are
-those of the repository, without outputs; no cell installs anything.
+those of the repository, without outputs; no cell installs anything here.
 """
 
 import argparse

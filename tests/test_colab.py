@@ -15,8 +15,8 @@ import cnnlib.widgets
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# What we import and Colab brings along; its ipywidgets and IPython are older than we ask for, and
-# must stay: Colab's page knows no newer widgets.
+# What we import and Colab brings along. Its ipywidgets and IPython were older than we ask for when
+# this was written, and must stay: its page knew no newer widgets (googlecolab/colabtools, #4525).
 IN_COLAB = {"numpy", "matplotlib", "ipywidgets", "ipython", "traitlets", "requests", "tqdm"}
 
 
