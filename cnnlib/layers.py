@@ -422,8 +422,8 @@ class Pooling(Layer):
 
     def _first_places(self, run, shape, H, W):
         """Show the upper left places of all windows, (n, OH, OW), in a run of n channels."""
-        strides = np.array([H * W, self.stride * W, self.stride]) * run.itemsize
-        return np.ndarray(shape, run.dtype, run, strides=strides)
+        size, S = run.itemsize, self.stride
+        return np.ndarray(shape, run.dtype, run, strides=(H * W * size, S * W * size, S * size))
 
     def _mean(self, x):
         """Take the mean of all windows with two matrix products: along the lines, then across.
@@ -577,12 +577,15 @@ class Relu(Layer):
 
     def forward(self, x, train_flg=True):
         """Compute max(x, 0), element by element, for x of any shape."""
-        return self._keep(train_flg, np.maximum(x, 0), x > 0 if train_flg else None)
+        zeros = np.zeros(x.shape[1:], x.dtype)  # against an array, np.maximum is twice as fast
+        return self._keep(train_flg, np.maximum(x, zeros), x > 0 if train_flg else None)
 
     def backward(self, dout):
         """Return `dout` where x was positive, and 0 elsewhere."""
         (positive,) = self._recall(dout)
-        return dout * positive
+        dx = positive.astype(dout.dtype)  # 1 or 0; NumPy multiplies equal dtypes faster
+        dx *= dout
+        return dx
 
 
 class Sigmoid(Layer):
@@ -600,13 +603,15 @@ class Sigmoid(Layer):
         with np.errstate(over="ignore"):  # exp(-x) = infinity is no harm: 1 / infinity = 0
             out = np.exp(-x)
         out += 1
-        np.reciprocal(out, out=out)
+        np.divide(1, out, out=out)
         return self._keep(train_flg, out, out)
 
     def backward(self, dout):
         """Return ``dout * out * (1 - out)``."""
         (out,) = self._recall(dout)
-        return dout * out * (1 - out)
+        dx = dout * out
+        dx *= 1 - out
+        return dx
 
 
 class Dropout(Layer):
