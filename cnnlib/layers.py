@@ -353,7 +353,7 @@ class Pooling(Layer):
         if train_flg:  # for each maximum, how far its place is ahead: most often in a single byte
             kind = np.min_scalar_type((self.pool_h - 1) * W + self.pool_w - 1)
             ahead = np.empty(out.shape, kind)
-        for some in _groups(N * C, 2 * channels[0].nbytes):
+        for some in _groups(N * C, channels[0].nbytes):
             run, steps, shape = channels[some].reshape(-1), None, out[some].shape
             for size, step in ((self.pool_w, 1), (self.pool_h, W)):  # along lines, then across
                 run, steps = self._maxima(run, steps, size, step, kind)
@@ -385,7 +385,7 @@ class Pooling(Layer):
         dout = dout.reshape(N * C, *dout.shape[2:])
         dchannels = np.empty((N * C, H * W), dout.dtype)
         first = None
-        for some in _groups(N * C, 2 * dchannels[0].nbytes):
+        for some in _groups(N * C, dchannels[0].nbytes):
             drun, shape = dchannels[some].reshape(-1), dout[some].shape
             if first is None:
                 first = self._first_places(np.arange(len(drun)), shape, H, W).copy()
@@ -413,7 +413,7 @@ class Pooling(Layer):
         for k in range(step, size * step, step):
             place = run[k : k + n]
             if kind is not None:
-                won = (place > out).astype(kind)  # 1 or 0
+                won = (place > out).view(np.uint8).astype(kind, copy=False)  # 1 or 0
                 won *= kind.type(k) if ahead is None else ahead[k : k + n] + kind.type(k)
                 # A later winner is further ahead: the largest count of steps is the last one's.
                 out_ahead = won if out_ahead is None else np.maximum(out_ahead, won, out=won)
