@@ -25,6 +25,7 @@ from cnnlib.windows import (
 
 CACHE = 2**19  # bytes that fit into a processor's second-level cache with room to spare
 SMALL = 200  # places; Convolution takes images with smaller feature maps in packs, side by side
+CHEAP = 100  # multiplications with windows that mean nothing: less work than one run more
 PACK = 2**21  # bytes of windows in a pack: more than CACHE, for its gain is in the long runs
 
 keep_freed_memory()  # so that each array below need not be fetched from the system page by page
@@ -97,8 +98,8 @@ class Convolution(Layer):
 
     The book writes ``im2col(x) @ W.reshape(FN, -1).T`` and then moves the channels back to the
     front. Here the windows stand in columns instead of rows; the product then comes out as
-    (FN, OH*OW), channels first already, and no number has to be moved again. Only where OH*OW is
-    small are n images taken side by side, as (FN, OH*OW*n): a few large products beat many tiny.
+    (FN, OH*OW), channels first already, and only whole lines are moved. Where OH*OW is small, n
+    images are taken side by side, as (FN, OH*OW*n): a few large products beat many tiny.
 
     Parameters
     ----------
@@ -177,12 +178,10 @@ class Convolution(Layer):
         filters = np.column_stack([self.W.reshape(FN, -1), self.b])  # (FN, C*FH*FW + 1)
         filters = filters.astype(x.dtype, copy=False)
         out = np.empty((N, FN, OH, OW), x.dtype)
-        for some, col in self._columns(x, small):  # (g, C*FH*FW + 1, OH*OW*n)
-            if small:  # out of the pack again
-                maps = _packs(out[some], small)  # (1, FN, OH, OW, n)
-                maps[...] = (filters @ col).reshape(maps.shape)
-            else:  # straight to where it belongs
-                np.matmul(filters, col, out=out[some].reshape(-1, FN, OH * OW))
+        for some, col in self._columns(x, small):  # (g, C*FH*FW + 1, OH*L*n)
+            maps = _packs(out[some], small)  # (g, FN, OH, OW, n)
+            g, *_, n = maps.shape
+            maps[...] = (filters @ col).reshape(g, FN, OH, -1, n)[:, :, :, :OW]
         return self._keep(train_flg, out, x)
 
     def backward(self, dout, need_dx=True):
@@ -204,15 +203,25 @@ class Convolution(Layer):
         _, FN, OH, OW = dout.shape
         small = OH * OW <= SMALL
         dfilters = np.zeros((self.W[0].size + 1, FN), dout.dtype)  # (C*FH*FW + 1, FN)
-        for some, col in self._columns(x, small):
-            packs = np.ascontiguousarray(_packs(dout[some], small))  # (g, FN, OH, OW, n)
-            packs = packs.reshape(len(packs), FN, -1).transpose(0, 2, 1)  # (g, OH*OW*n, FN)
-            dfilters += (col @ packs).sum(axis=0)
+        dmaps = np.zeros(0)
+        for some, col in self._columns(x, small):  # (g, C*FH*FW + 1, OH*L*n)
+            packs = _packs(dout[some], small)  # (g, FN, OH, OW, n)
+            g, *_, n = packs.shape
+            shape = (g, FN, OH, col.shape[2] // (OH * n), n)
+            if dmaps.shape != shape:  # the first group, or a smaller one at the end
+                dmaps = np.zeros(shape, dout.dtype)
+            dmaps[:, :, :, :OW] = packs  # what is behind them stays zero
+            dfilters += (col @ dmaps.reshape(g, FN, -1).transpose(0, 2, 1)).sum(axis=0)
         self.dW = dfilters[:-1].T.reshape(self.W.shape)
         self.db = dfilters[-1].copy()  # the bias went to every place: all its gradients add up
-        return self._send_back(dout, x.shape, small) if need_dx else None
+        if not need_dx:
+            return None
+        with np.errstate():  # afterwards the size of NumPy's buffer is what it was
+            if self.stride == 1:  # the runs are long: they need no copy in the buffer
+                np.setbufsize(16)
+            return (self._send_back_packs if small else self._send_back)(dout, x.shape)
 
-    def _send_back(self, dout, x_shape, small):
+    def _send_back(self, dout, x_shape):
         """Send gradients (N, FN, OH, OW) through the filters to the images, (N, C, H, W).
 
         Place (p, q) of map f sends ``dout * W[f, c, i, j]`` to place (p*S + i, q*S + j) of channel
@@ -228,21 +237,35 @@ class Convolution(Layer):
         filters = filters.astype(dout.dtype, copy=False)
         dx = np.empty(x_shape, dout.dtype)
         copies = np.zeros(0)
-        for some in _groups(N, FN * FW * OH * line * dout.itemsize, PACK if small else CACHE):
-            packs = _packs(dout[some], small)  # (g, FN, OH, OW, n)
-            g, *_, n = packs.shape
-            shape = (g, FN, FW, OH, line, n)
-            if copies.shape != shape:  # the first group, or a smaller one at the end
-                copies = np.zeros(shape, dout.dtype)
-                lines = np.empty((g, FH, C, OH, line, n), dout.dtype)
-                dimages = np.empty((g, C, H + 2 * P, line, n), dout.dtype)
+        for some in _groups(N, FN * FW * OH * line * dout.itemsize):
+            g = len(dout[some])
+            if len(copies) != g:  # the first group, or a smaller one at the end
+                copies = np.zeros((g, FN, FW, OH, line), dout.dtype)
+                lines = np.empty((g, FH, C, OH, line), dout.dtype)
+                dimages = np.empty((g, C, H + 2 * P, line), dout.dtype)
             for j in range(FW):  # what lies between and beside these places stays zero
-                copies[:, :, j, :, j : j + S * OW : S] = packs
+                copies[:, :, j, :, j : j + S * OW : S] = dout[some]
             np.matmul(filters, copies.reshape(g, FN * FW, -1), out=lines.reshape(g, FH * C, -1))
             dimages[...] = 0
             for i in range(FH):
                 dimages[:, :, i : i + S * OH : S] += lines[:, i]
-            _packs(dx[some], small)[...] = dimages[:, :, P : P + H, P : P + W]
+            dx[some] = dimages[:, :, P : P + H, P : P + W]
+        return dx
+
+    def _send_back_packs(self, dout, x_shape):
+        """Do the same for small maps: in packs runs are long, so both steps come after the product.
+
+        That takes fewer multiplications: before it, each step to the right widens the lines.
+        """
+        N, FN, OH, OW = dout.shape
+        _, C, FH, FW = self.W.shape
+        filters = self.W.reshape(FN, -1).T.astype(dout.dtype, copy=False)  # (C*FH*FW, FN)
+        dx = np.empty(x_shape, dout.dtype)
+        for some in _groups(N, len(filters) * OH * OW * dout.itemsize, PACK):
+            packs, dpacks = _packs(dout[some], True), _packs(dx[some], True)  # (1, ..., n)
+            dwindows = filters @ packs.reshape(FN, -1)  # (C*FH*FW, OH*OW*n)
+            dwindows = dwindows.reshape(1, C, FH, FW, OH, OW, -1)
+            dpacks[...] = add_windows(dwindows, dpacks.shape, self.stride, self.pad)
         return dx
 
     def _columns(self, x, small):
@@ -250,24 +273,33 @@ class Convolution(Layer):
 
         Their matrix is small enough for the processor's cache, and the next few images are laid
         out over it. Under each window stands a 1: the product multiplies it with the bias.
+
+        There are L windows in each of OH lines. L is OW; or else it is the length of a padded line:
+        then between the windows of two lines stand some that begin in one and end in the next.
+        They mean nothing, but with them each row of the matrix is one run of numbers in the image
+        instead of OH short ones. That pays while the filters are few, so that the products with
+        those windows cost little.
         """
         N, C, H, W = x.shape
-        _, OH, OW = self.output_shape((C, H, W))
+        FN, OH, OW = self.output_shape((C, H, W))
         _, _, FH, FW = self.W.shape
         S, P, K = self.stride, self.pad, C * FH * FW
-        images = np.zeros(0)
-        for some in _groups(N, (K + 1) * OH * OW * x.itemsize, PACK if small else CACHE):
+        H, W = H + 2 * P, W + 2 * P
+        L = W if S == 1 and not small and FN * (W - OW) <= CHEAP else OW
+        col = np.zeros((0, 0, 0))
+        for some in _groups(N, (K + 1) * OH * L * x.itemsize, PACK if small else CACHE):
             packs = _packs(x[some], small)  # (g, C, H, W, n)
             g, *_, n = packs.shape
-            shape = (g, C, H + 2 * P, W + 2 * P, n)
-            if images.shape != shape:  # the first group, or a smaller one at the end
-                images = np.zeros(shape, x.dtype)
-                windows = np.lib.stride_tricks.sliding_window_view(images, (FH, FW), axis=(2, 3))
-                windows = windows[:, :, ::S, ::S].transpose(0, 1, 5, 6, 2, 3, 4)
-                col = np.empty((g, K + 1, OH * OW * n), x.dtype)
+            if len(col) != g or col.shape[2] != OH * L * n:  # as in `backward`
+                room = np.zeros(g * C * H * W * n + (FW - 1) * n, x.dtype)  # the last L end behind
+                images = room[: g * C * H * W * n].reshape(g, C, H, W, n)
+                pack, channel, row, column, image = images.strides
+                strides = (pack, channel, row, column, S * row, S * column, image)
+                windows = np.ndarray((g, C, FH, FW, OH, L, n), x.dtype, room, strides=strides)
+                col = np.empty((g, K + 1, OH * L * n), x.dtype)
                 col[:, K] = 1
-            images[:, :, P : P + H, P : P + W] = packs
-            col[:, :K].reshape(windows.shape)[...] = windows  # (g, C, FH, FW, OH, OW, n)
+            images[:, :, P : H - P, P : W - P] = packs
+            col[:, :K].reshape(windows.shape)[...] = windows
             yield some, col
 
 

@@ -225,20 +225,20 @@ def add_windows(windows, input_shape, stride=1, pad=0):
     Parameters
     ----------
     windows : ndarray, shape (N, C, FH, FW, OH, OW)
-        One number for each place in each window, usually a gradient.
+        One number for each place in each window, usually a gradient. More axes may follow.
     input_shape : tuple of int
-        Shape (N, C, H, W) of the images the windows belong to.
+        Shape (N, C, H, W) of the images the windows belong to, and the same axes behind it.
     stride, pad : int
         As the windows were read.
 
     Returns
     -------
-    ndarray, shape (N, C, H, W)
+    ndarray of shape `input_shape`
         Sums, in the dtype of `windows`; what falls into the padding is dropped.
     """
-    N, C, H, W = input_shape
-    _, _, FH, FW, OH, OW = windows.shape
-    x = np.zeros((N, C, H + 2 * pad, W + 2 * pad), dtype=windows.dtype)
+    N, C, H, W, *more = input_shape
+    _, _, FH, FW, OH, OW, *_ = windows.shape
+    x = np.zeros((N, C, H + 2 * pad, W + 2 * pad, *more), dtype=windows.dtype)
     for i in range(FH):  # FH*FW additions of whole images instead of N*C*OH*OW small ones
         for j in range(FW):
             place = window_place(x, i, j, OH, OW, stride)
