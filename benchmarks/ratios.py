@@ -1,6 +1,6 @@
 """Compare cnnlib with the book's way and with PyTorch: one table of ratios, in Markdown.
 
-    python benchmarks/ratios.py [--quick] [--turns 30] [--only WORD]
+    python benchmarks/ratios.py [--quick] [--turns 30] [--threads N] [--only WORD]
 
 Everything runs in turn in one process, and only ratios of medians count: the times of two machines
 do not compare. Rows that need PyTorch or MNIST are left out, with the reason, where they are not
@@ -15,6 +15,7 @@ import numpy as np
 from book_way import Adam as BookAdam
 from book_way import BookNet
 from bounds import report, work_of_layer, work_of_network
+from threadpoolctl import threadpool_limits
 from train_mnist import train_quickly
 from turns import DISTURBED, Others, describe_machine, import_torch, peak_bytes, seconds_in_turn
 
@@ -372,10 +373,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=30, help="turns per program")
     parser.add_argument("--quick", action="store_true", help="5 turns, and no training on MNIST")
+    parser.add_argument("--threads", type=int, metavar="N", help="for BLAS and for PyTorch alike")
     parser.add_argument("--only", metavar="WORD", default="", help="rows whose name has the word")
     options = parser.parse_args()
     if options.turns < 1:
         parser.error(f"--turns must be at least 1, got {options.turns}")
+    if options.threads is not None:
+        if options.threads < 1:
+            parser.error(f"--threads must be at least 1, got {options.threads}")
+        threadpool_limits(options.threads)  # `import_torch` asks how many there are
     table = Table(5 if options.quick else options.turns, options.only)
     torch = import_torch()
     print(describe_machine())

@@ -25,7 +25,6 @@ from cnnlib.windows import (
 
 CACHE = 2**19  # bytes that fit into a processor's second-level cache with room to spare
 SMALL = 200  # places; Convolution takes images with smaller feature maps in packs, side by side
-CHEAP = 100  # multiplications with windows that mean nothing: less work than one run more
 PACK = 2**21  # bytes of windows in a pack: more than CACHE, for its gain is in the long runs
 
 keep_freed_memory()  # so that each array below need not be fetched from the system page by page
@@ -98,8 +97,8 @@ class Convolution(Layer):
 
     The book writes ``im2col(x) @ W.reshape(FN, -1).T`` and then moves the channels back to the
     front. Here the windows stand in columns instead of rows; the product then comes out as
-    (FN, OH*OW), channels first already, and only whole lines are moved. Where OH*OW is small, n
-    images are taken side by side, as (FN, OH*OW*n): a few large products beat many tiny.
+    (FN, OH*OW), channels first already, and no number has to be moved again. Only where OH*OW is
+    small are n images taken side by side, as (FN, OH*OW*n): a few large products beat many tiny.
 
     Parameters
     ----------
@@ -178,10 +177,12 @@ class Convolution(Layer):
         filters = np.column_stack([self.W.reshape(FN, -1), self.b])  # (FN, C*FH*FW + 1)
         filters = filters.astype(x.dtype, copy=False)
         out = np.empty((N, FN, OH, OW), x.dtype)
-        for some, col in self._columns(x, small):  # (g, C*FH*FW + 1, OH*L*n)
-            maps = _packs(out[some], small)  # (g, FN, OH, OW, n)
-            g, *_, n = maps.shape
-            maps[...] = (filters @ col).reshape(g, FN, OH, -1, n)[:, :, :, :OW]
+        for some, col in self._columns(x, small):  # (g, C*FH*FW + 1, OH*OW*n)
+            if small:  # out of the pack again
+                maps = _packs(out[some], small)  # (1, FN, OH, OW, n)
+                maps[...] = (filters @ col).reshape(maps.shape)
+            else:  # straight to where it belongs
+                np.matmul(filters, col, out=out[some].reshape(-1, FN, OH * OW))
         return self._keep(train_flg, out, x)
 
     def backward(self, dout, need_dx=True):
@@ -203,15 +204,10 @@ class Convolution(Layer):
         _, FN, OH, OW = dout.shape
         small = OH * OW <= SMALL
         dfilters = np.zeros((self.W[0].size + 1, FN), dout.dtype)  # (C*FH*FW + 1, FN)
-        dmaps = np.zeros(0)
-        for some, col in self._columns(x, small):  # (g, C*FH*FW + 1, OH*L*n)
-            packs = _packs(dout[some], small)  # (g, FN, OH, OW, n)
-            g, *_, n = packs.shape
-            shape = (g, FN, OH, col.shape[2] // (OH * n), n)
-            if dmaps.shape != shape:  # the first group, or a smaller one at the end
-                dmaps = np.zeros(shape, dout.dtype)
-            dmaps[:, :, :, :OW] = packs  # what is behind them stays zero
-            dfilters += (col @ dmaps.reshape(g, FN, -1).transpose(0, 2, 1)).sum(axis=0)
+        for some, col in self._columns(x, small):
+            packs = np.ascontiguousarray(_packs(dout[some], small))  # (g, FN, OH, OW, n)
+            packs = packs.reshape(len(packs), FN, -1).transpose(0, 2, 1)  # (g, OH*OW*n, FN)
+            dfilters += (col @ packs).sum(axis=0)
         self.dW = dfilters[:-1].T.reshape(self.W.shape)
         self.db = dfilters[-1].copy()  # the bias went to every place: all its gradients add up
         if not need_dx:
@@ -274,31 +270,43 @@ class Convolution(Layer):
         Their matrix is small enough for the processor's cache, and the next few images are laid
         out over it. Under each window stands a 1: the product multiplies it with the bias.
 
-        There are L windows in each of OH lines. L is OW; or else it is the length of a padded line:
-        then between the windows of two lines stand some that begin in one and end in the next.
-        They mean nothing, but with them each row of the matrix is one run of numbers in the image
-        instead of OH short ones. That pays while the filters are few, so that the products with
-        those windows cost little.
+        With stride 1 the windows of a large image are laid out in two steps: one to the right, by
+        j, in FW copies of all lines, cut to OW; and one down, by i, for which OH lines of such a
+        copy lie one behind the other, in one run. Else, or where these copies would leave the
+        cache, the windows are copied straight from the image.
         """
         N, C, H, W = x.shape
-        FN, OH, OW = self.output_shape((C, H, W))
+        _, OH, OW = self.output_shape((C, H, W))
         _, _, FH, FW = self.W.shape
         S, P, K = self.stride, self.pad, C * FH * FW
         H, W = H + 2 * P, W + 2 * P
-        L = W if S == 1 and not small and FN * (W - OW) <= CHEAP else OW
+        in_steps = S == 1 and not small and C * FW * H * OW * x.itemsize <= PACK
         col = np.zeros((0, 0, 0))
-        for some in _groups(N, (K + 1) * OH * L * x.itemsize, PACK if small else CACHE):
+        for some in _groups(N, (K + 1) * OH * OW * x.itemsize, PACK if small else CACHE):
             packs = _packs(x[some], small)  # (g, C, H, W, n)
             g, *_, n = packs.shape
-            if len(col) != g or col.shape[2] != OH * L * n:  # as in `backward`
-                room = np.zeros(g * C * H * W * n + (FW - 1) * n, x.dtype)  # the last L end behind
-                images = room[: g * C * H * W * n].reshape(g, C, H, W, n)
+            places = OH * OW * n
+            if len(col) != g or col.shape[2] != places:  # first group, or a smaller one at the end
+                images = lines = np.zeros((g, C, H, W, n), x.dtype)
                 pack, channel, row, column, image = images.strides
-                strides = (pack, channel, row, column, S * row, S * column, image)
-                windows = np.ndarray((g, C, FH, FW, OH, L, n), x.dtype, room, strides=strides)
-                col = np.empty((g, K + 1, OH * L * n), x.dtype)
+                step = column
+                if in_steps:
+                    lines = np.empty((g, C, FW, H, OW, n), x.dtype)
+                    pack, channel, step, row, column, image = lines.strides
+                windows = np.ndarray(
+                    (g, C, FH, FW, OH, OW, n),
+                    x.dtype,
+                    lines,
+                    strides=(pack, channel, row, step, S * row, S * column, image),
+                )
+                # Rows that begin 4096 bytes apart would push each other out of the cache.
+                width = places + 16 * (places * x.itemsize % 4096 == 0)
+                col = np.empty((g, K + 1, width), x.dtype)[:, :, :places]
                 col[:, K] = 1
             images[:, :, P : H - P, P : W - P] = packs
+            if in_steps:
+                for j in range(FW):
+                    lines[:, :, j] = images[:, :, :, j : j + OW]
             col[:, :K].reshape(windows.shape)[...] = windows
             yield some, col
 

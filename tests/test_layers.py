@@ -69,15 +69,15 @@ def test_convolution_equals_the_loops(case):
 
 @pytest.mark.parametrize("group", [1, 2, 5])
 @pytest.mark.parametrize(
-    ("small", "cheap"),
-    [(0, 0), (0, 10**9), (10**9, 0)],
-    ids=["image by image", "in whole lines", "packs"],
+    ("small", "pack"),
+    [(0, 0), (0, 10**9), (10**9, 10**9)],
+    ids=["image by image", "in two steps", "packs"],
 )
 @pytest.mark.parametrize("seed", range(6))
-def test_ways_to_group_images_agree_with_the_loops(monkeypatch, group, small, cheap, seed):
+def test_ways_to_group_images_agree_with_the_loops(monkeypatch, group, small, pack, seed):
     """Few images at a time, a smaller group at the end, side by side or one by one."""
     monkeypatch.setattr(layers, "SMALL", small)
-    monkeypatch.setattr(layers, "CHEAP", cheap)
+    monkeypatch.setattr(layers, "PACK", pack)
     monkeypatch.setattr(
         layers, "_groups", lambda N, *_: (slice(i, min(i + group, N)) for i in range(0, N, group))
     )
