@@ -52,8 +52,10 @@ class Table:
 
     def row(self, what, reach, pairs, unit="ms"):
         """Print one row from (ours, theirs) for each way of measuring, or from a single pair."""
+        digits = 3 if reach <= 0.1 else 2
         cells = [
-            f"{ours:.2f} / {theirs:.2f} {unit} = **{ours / theirs:.2f}**" for ours, theirs in pairs
+            f"{ours:.2f} / {theirs:.2f} {unit} = **{ours / theirs:.{digits}f}**"
+            for ours, theirs in pairs
         ]
         verdict = ["yes" if ours / theirs <= reach else "no" for ours, theirs in pairs]
         if len(pairs) == 1:
