@@ -378,11 +378,10 @@ def main():
     parser.add_argument("--threads", type=int, metavar="N", help="for BLAS and for PyTorch alike")
     parser.add_argument("--only", metavar="WORD", default="", help="rows whose name has the word")
     options = parser.parse_args()
-    if options.turns < 1:
-        parser.error(f"--turns must be at least 1, got {options.turns}")
-    if options.threads is not None:
-        if options.threads < 1:
-            parser.error(f"--threads must be at least 1, got {options.threads}")
+    for name, number in (("turns", options.turns), ("threads", options.threads)):
+        if number is not None and number < 1:
+            parser.error(f"--{name} must be at least 1, got {number}")
+    if options.threads:
         threadpool_limits(options.threads)  # `import_torch` asks how many there are
     table = Table(5 if options.quick else options.turns, options.only)
     torch = import_torch()

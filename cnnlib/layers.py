@@ -281,12 +281,12 @@ class Convolution(Layer):
         S, P, K = self.stride, self.pad, C * FH * FW
         H, W = H + 2 * P, W + 2 * P
         in_steps = S == 1 and not small and C * FW * H * OW * x.itemsize <= PACK
-        col = np.zeros((0, 0, 0))
+        col = np.zeros(0)
         for some in _groups(N, (K + 1) * OH * OW * x.itemsize, PACK if small else CACHE):
             packs = _packs(x[some], small)  # (g, C, H, W, n)
             g, *_, n = packs.shape
             places = OH * OW * n
-            if len(col) != g or col.shape[2] != places:  # first group, or a smaller one at the end
+            if col.shape != (g, K + 1, places):  # the first group, or a smaller one at the end
                 images = lines = np.zeros((g, C, H, W, n), x.dtype)
                 pack, channel, row, column, image = images.strides
                 step = column

@@ -245,3 +245,13 @@ def test_others_do_not_include_this_program(monkeypatch):
     mine = turns.time.process_time()
     monkeypatch.setattr(turns.time, "process_time", lambda: mine + 1e6)
     assert turns.Others._seconds()[1] - before == pytest.approx(-1e6, rel=1e-2)
+
+
+@pytest.mark.parametrize("option", ["--turns", "--threads"])
+def test_fewer_than_one_is_refused(option, capsys, monkeypatch):
+    import ratios
+
+    monkeypatch.setattr("sys.argv", ["ratios.py", option, "0"])
+    with pytest.raises(SystemExit):
+        ratios.main()
+    assert f"{option} must be at least 1, got 0" in capsys.readouterr().err
