@@ -2,21 +2,17 @@
 
 Read the modules in this order; each needs only those before it::
 
-    windows      how many windows fit; im2col and col2im
+    windows      how many windows fit; im2col and col2im; the checks
     naive        convolution and pooling as plain loops
     layers       Convolution, Pooling, Affine, Relu, ...: forward and backward
-    ladder       one convolution in five ways, each faster
-    partial      convolutions whose filters see some of the channels
+    fast         the first two once more, for training; not needed to understand anything
     gradients    gradients by differences, to check backward
-    networks     SimpleConvNet, DeepConvNet, LeNet, AlexNet
-    lenet        LeNet-5 as it was published
+    networks     SimpleConvNet, DeepConvNet, and weights that come with the package
+    classics     LeNet and AlexNet, and the layers that only they need
     optimizers   SGD, Momentum, ..., Adam
     trainer      the training loop
-    trained      weights that come with the package
-    introspection  what neurons answer to, and where they look (not loaded by itself)
-    datasets     handwritten digits
-    centring     from a drawing to a digit as MNIST has it
-    sizes        how much a notebook trains
+    datasets     digits that come with the package, MNIST, a drawn digit centred as MNIST's are
+    visualize    what neurons answer to, and where they look (not loaded by itself)
 
 ``figures`` draws and ``widgets`` moves; neither is loaded by ``import cnnlib``.
 
@@ -31,24 +27,22 @@ Notation, in code, notebooks and error messages alike::
     dx, dW, db               gradients of the loss by x, W, b; dout by the output
 """
 
-from cnnlib.centring import centre_digit
-from cnnlib.datasets import load_digits28, load_fashion_mnist, load_mnist
-from cnnlib.gradients import check_gradient, gradient_check, numerical_gradient
-from cnnlib.layers import (
-    Affine,
-    Convolution,
-    Dropout,
+from cnnlib.classics import (
+    AlexNet,
+    GroupedConvolution,
+    LeNet,
+    LeNet5,
     LocalResponseNormalization,
-    Pooling,
-    Relu,
-    Sigmoid,
-    SoftmaxWithLoss,
+    ScaledTanh,
+    Subsampling,
+    TableConvolution,
 )
-from cnnlib.lenet import LeNet5, ScaledTanh, Subsampling
-from cnnlib.networks import AlexNet, DeepConvNet, LeNet, SimpleConvNet
+from cnnlib.datasets import centre_digit, load_digits28, load_fashion_mnist, load_mnist
+from cnnlib.fast import Convolution, Pooling
+from cnnlib.gradients import check_gradient, gradient_check, numerical_gradient
+from cnnlib.layers import Affine, Dropout, Relu, Sigmoid, SoftmaxWithLoss
+from cnnlib.networks import DeepConvNet, SimpleConvNet, filter_history, load_trained
 from cnnlib.optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
-from cnnlib.partial import GroupedConvolution, TableConvolution
-from cnnlib.trained import filter_history, load_trained
 from cnnlib.trainer import Trainer
 from cnnlib.windows import col2im, conv_output_size, im2col
 

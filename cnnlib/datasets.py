@@ -1,21 +1,28 @@
-"""Pictures to learn from: digits that come with the package, MNIST and Fashion-MNIST.
+"""Pictures to learn from, and how a drawing becomes one of them.
 
 1. ``load_digits28``        1,797 real handwritten digits; needs no network
 2. ``load_mnist``           70,000 handwritten digits, the book's data set
 3. ``load_fashion_mnist``   70,000 pieces of clothing, same shapes, harder
 4. ``read_idx``             the file format of the last two
+5. ``centre_digit``         a drawing as MNIST has its digits: cut out, scaled, centered
 
-All three loaders return ``(x_train, t_train), (x_test, t_test)`` in the form the options ask for.
+The loaders return ``(x_train, t_train), (x_test, t_test)`` in the form the options ask for.
 """
 
 import gzip
+import io
 import math
 import os
+import time
+import warnings
 import zlib
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
+
+from cnnlib.windows import whole_number
 
 # In this order everywhere: training images and labels, test images and labels.
 FILES = (
@@ -24,8 +31,7 @@ FILES = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
-
-# Tried from left to right. All mirrors of a data set serve the same bytes.
+# Tried from left to right; all mirrors of a data set serve the same bytes.
 MIRRORS = {
     "mnist": (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -34,10 +40,8 @@ MIRRORS = {
     "fashion-mnist": (
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     ),
 }
-
 # Of the compressed files, in the order of FILES.
 SHA256 = {
     "mnist": (
@@ -53,39 +57,25 @@ SHA256 = {
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     ),
 }
+# The files of the two data sets have the same names: their first training labels tell them apart.
+FIRST_LABELS = {"mnist": "5041921314", "fashion-mnist": "9003027255"}
+TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # its name for the folder
 
-DIGITS_SEED = 0
-DIGITS_TRAIN = 1437  # the other 360 of 1,797 are the test digits
+SILENCE = 10  # seconds without a byte after which a mirror counts as dead
+PATIENCE = 600  # seconds that downloading a data set may take
+LARGEST = 2**28  # bytes of data in an IDX file; MNIST's training images have 47 million
+FAINT = 0.1  # if the brightest ink is below this, the picture is probably scaled wrongly
+SPECK = 0.05  # of the brightest ink: what is fainter counts only at the edge of a stroke
 
 
 def load_digits28(normalize=True, flatten=False, one_hot_label=False):
     """Load the 1,797 digits that come with the package, enlarged to MNIST's frame.
 
-    Real handwriting, stored at 8 x 8 pixels. Each picture is enlarged to 20 x 20 and set into
-    the middle of 28 x 28 zeros, as MNIST's digits are, so that every network of the book
-    accepts it. Strokes are softer than MNIST's: enlarging adds pixels, not detail. The source
-    scales its bitmaps to one size, so that a "1" can be broad.
+    Real handwriting of 8 x 8 pixels, enlarged to 20 x 20 in the middle of 28 x 28 zeros (license
+    and source: ``cnnlib/data/README.md``). The options are those of `load_mnist`.
 
-    Parameters
-    ----------
-    normalize : bool, default True
-        True gives float32 in [0, 1], False the bytes 0..255 as uint8.
-    flatten : bool, default False
-        True gives one row of 784 numbers for each image, False (C, H, W) = (1, 28, 28).
-    one_hot_label : bool, default False
-        True gives labels as float32 rows with a single 1, False as int64 numbers 0..9.
-
-    Returns
-    -------
-    (x_train, t_train), (x_test, t_test) : tuples of ndarray
-        1,437 images to train on and 360 to test with; x of shape (N, 1, 28, 28) or (N, 784),
-        t of shape (N,) or (N, 10). The same split on every call: a permutation drawn from
-        ``numpy.random.default_rng(0)``.
-
-    Notes
-    -----
-    The same 13 people wrote training and test digits, so test accuracy says nothing about
-    handwriting of other people. Licence and source: ``cnnlib/data/README.md``.
+    There are 1,437 to train on and 360 to test with, the same on every call. The same 13 people
+    wrote both: test accuracy says nothing about other handwriting.
 
     Examples
     --------
@@ -96,19 +86,16 @@ def load_digits28(normalize=True, flatten=False, one_hot_label=False):
     file = resources.files("cnnlib").joinpath("data", "digits.npz")
     with file.open("rb") as stream, np.load(stream) as stored:
         images, labels = _enlarge(stored["images"]), stored["labels"]
-    order = np.random.default_rng(DIGITS_SEED).permutation(len(images))
-    train, test = order[:DIGITS_TRAIN], order[DIGITS_TRAIN:]
-    return (
-        _prepare(images[train], labels[train], normalize, flatten, one_hot_label),
-        _prepare(images[test], labels[test], normalize, flatten, one_hot_label),
-    )
+    order = np.random.default_rng(0).permutation(len(images))
+    parts = [(images[part], labels[part]) for part in np.split(order, [1437])]
+    return tuple(_prepare(*part, normalize, flatten, one_hot_label) for part in parts)
 
 
 def load_mnist(normalize=True, flatten=True, one_hot_label=False, folder=None):
     """Load MNIST: 60,000 handwritten digits to train on and 10,000 to test with.
 
-    The first call downloads four files (11 MB) into the user's cache folder, checks them
-    against their SHA-256 and keeps them; later calls need no network.
+    The first call downloads four files (11 MB) into the user's cache folder and checks their
+    SHA-256; later calls need no network. Book section 3.6, with the same signature.
 
     Parameters
     ----------
@@ -119,67 +106,37 @@ def load_mnist(normalize=True, flatten=True, one_hot_label=False, folder=None):
     one_hot_label : bool, default False
         True gives labels as float32 rows with a single 1, False as int64 numbers 0..9.
     folder : str or path, optional
-        Read the files from the subfolder ``mnist`` of this folder, and download nothing.
-        Without it, the environment variable ``CNNLIB_DATA_DIR`` is used if set. The files are
-        named as in `FILES`, compressed or, without ``.gz``, uncompressed.
-
-    Returns
-    -------
-    (x_train, t_train), (x_test, t_test) : tuples of ndarray
-        x of shape (N, 784) or (N, 1, 28, 28), t of shape (N,) or (N, 10).
+        Download nothing: read the files in this folder, or in ``mnist`` or ``MNIST/raw`` in it.
+        By default the environment variable ``CNNLIB_DATA_DIR``, if set. Compressed or not, named
+        ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte``: all are found.
 
     Raises
     ------
-    FileNotFoundError
-        If a file is missing in `folder`.
-    ValueError
-        If a file is damaged, or holds something other than its name says.
-    ConnectionError
-        If no mirror delivers a file with the right SHA-256.
-    OSError
-        If the cache folder cannot be written.
-
-    Notes
-    -----
-    Book section 3.6; signature, defaults and return value are those of its ``load_mnist``.
+    FileNotFoundError, ValueError
+        If a file is missing in `folder`; if one is damaged, or holds other data.
+    ConnectionError, OSError
+        If no mirror delivers the right file in time; if the cache folder cannot be written.
     """
-    return _load_idx_dataset("mnist", normalize, flatten, one_hot_label, folder)
+    return _load("mnist", normalize, flatten, one_hot_label, folder)
 
 
 def load_fashion_mnist(normalize=True, flatten=True, one_hot_label=False, folder=None):
     """Load Fashion-MNIST: pictures of clothing in MNIST's format, 31 MB to download.
 
-    The labels 0..9 mean T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker,
-    bag, ankle boot.
-
-    Parameters
-    ----------
-    normalize, flatten, one_hot_label
-        As for `load_mnist`.
-    folder : str or path, optional
-        As for `load_mnist`; the subfolder is ``fashion-mnist``.
-
-    Returns
-    -------
-    (x_train, t_train), (x_test, t_test) : tuples of ndarray
-        As from `load_mnist`, and the same errors.
+    All is as for `load_mnist`, but the folders are ``fashion-mnist`` and ``FashionMNIST/raw``.
+    Labels 0..9: T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot.
     """
-    return _load_idx_dataset("fashion-mnist", normalize, flatten, one_hot_label, folder)
+    return _load("fashion-mnist", normalize, flatten, one_hot_label, folder)
 
 
 def read_idx(path):
-    """Read an IDX file of unsigned bytes, compressed with gzip or not.
+    """Read an IDX file of unsigned bytes, compressed with gzip or not (its first bytes tell).
 
     ::
 
         0 0 8 k      two zeros, the type (8: unsigned byte), the number of axes
         k sizes      four bytes each, the highest first
         the bytes    last axis fastest, and nothing behind them
-
-    Parameters
-    ----------
-    path : str or path
-        The file. What it starts with, not its name, tells whether it is compressed.
 
     Returns
     -------
@@ -189,167 +146,273 @@ def read_idx(path):
     Raises
     ------
     ValueError
-        If the file is not exactly that; the message names the file, what was found and what
-        was expected.
+        If the file is not exactly that, or promises more than `LARGEST` bytes of data or 3 axes.
+        No more is unpacked than the header promises.
     """
-    content = Path(path).read_bytes()
-    if content.startswith(b"\x1f\x8b"):
+
+    def check(fine, message):
+        if not fine:
+            raise ValueError(f"{path}: {message}")
+
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream = gzip.GzipFile(fileobj=file) if packed else file
         try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
+            start = stream.read(4)
+            other = f"not an IDX file: starts with {start!r}, expected two zero bytes and the type"
+            check(len(start) == 4 and start[:2] == b"\0\0", other)
+            kind, axes = start[2:]
+            check(kind == 8, f"IDX type code is {kind}, expected 8 (unsigned byte)")
+            check(1 <= axes <= 3, f"{axes} axes, expected 1 (labels) to 3 (images)")
+            sizes = stream.read(4 * axes)
+            end, size = 4 + len(sizes), 4 + 4 * axes
+            check(end == size, f"ends after {end} bytes: a header of {axes} axes alone has {size}")
+            shape = tuple(np.frombuffer(sizes, ">u4").tolist())
+            expected = math.prod(shape)
+            check(expected <= LARGEST, f"{expected} bytes promised, expected at most {LARGEST}")
+            content = stream.read(expected + 1)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"{path}: damaged gzip file: {error}") from error
-    if len(content) < 4 or content[:2] != b"\0\0":
-        raise ValueError(
-            f"{path}: not an IDX file: starts with {content[:4]!r}, expected two zero bytes, "
-            f"the type and the number of axes"
-        )
-    kind, axes = content[2], content[3]
-    if kind != 8:
-        raise ValueError(f"{path}: IDX type code is {kind}, expected 8 (unsigned byte)")
-    header = 4 + 4 * axes
-    if len(content) < header:
-        raise ValueError(
-            f"{path}: ends after {len(content)} bytes, but the header for {axes} axes alone "
-            f"has {header}"
-        )
-    shape = tuple(np.frombuffer(content, ">u4", count=axes, offset=4).tolist())
-    found, expected = len(content) - header, math.prod(shape)
-    if found != expected:
-        raise ValueError(
-            f"{path}: {found} bytes behind the header, expected {expected} for shape {shape}: "
-            f"the file is {'truncated' if found < expected else 'too long'}"
-        )
-    # frombuffer shows the bytes of `content`, which nobody may write to: hand out a copy.
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
+    found = len(content)
+    what = f"{found} bytes behind the header, expected {expected} for shape {shape}"
+    check(found >= expected, f"{what}: the file is truncated")
+    check(found <= expected, f"at least {what}: the file is too long")
+    return np.frombuffer(content, np.uint8).reshape(shape).copy()  # writeable
 
 
-def _prepare(images, labels, normalize, flatten, one_hot_label):
-    """Give bytes of shape (N, 28, 28) and labels of shape (N,) the form the caller asked for."""
-    N = len(images)
-    x = images.reshape(N, 784) if flatten else images.reshape(N, 1, 28, 28)
-    if normalize:
-        x = np.divide(x, 255, dtype=np.float32)  # straight to float32: no float64 in between
-    t = np.eye(10, dtype=np.float32)[labels] if one_hot_label else labels.astype(np.int64)
-    return x, t
+def as_ink(image, hint=True):
+    """Return one picture, (H, W) or (1, H, W), as float64 (H, W): 0 is paper, 1 full ink.
+
+    Raises ValueError unless it holds bytes 0..255 or numbers 0..1. Warns, unless `hint` is False,
+    if all ink is faint or most of the border is ink: bytes 0 and 1, say, or black on white.
+    """
+    image = np.asarray(image)
+    if image.ndim == 3 and len(image) == 1:
+        image = image[0]
+    if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "buif":
+        got = f"got shape {image.shape} of {image.dtype}"
+        raise ValueError(f"a picture is an array of numbers (H, W) or (1, H, W), {got}")
+    ink = image / 255 if image.dtype == np.uint8 else image.astype(float)
+    wrong = ~((ink >= 0) & (ink <= 1))  # NaN included
+    if wrong.any():
+        raise ValueError(f"ink must be from 0 to 1, or uint8 from 0 to 255; got {ink[wrong][0]}")
+    if not hint:
+        return ink
+    peak = ink.max()
+    border = np.concatenate([ink[[0, -1]].ravel(), ink[1:-1, [0, -1]].ravel()])
+    share = np.mean(border > SPECK * peak)
+    if 0 < peak < FAINT:
+        text = f"the brightest ink is {255 * peak:.3g} of 255: if the picture holds 0 and 1, "
+        warnings.warn(text + "multiply it by 255 or convert it to float", stacklevel=3)
+    if share > 2 / 3 and ink.min() < peak:  # a "1" cut out closely has less
+        text = f"{100 * share:.0f} % of the border is ink, but paper must be 0: if the picture is "
+        warnings.warn(text + "black on white, invert it (255 - image or 1 - image)", stacklevel=3)
+    return ink
+
+
+def ink_box(image):
+    """Find the smallest box that holds the ink: first row, first column, height and width.
+
+    None where nothing is drawn. Specks, fainter than `SPECK` of the brightest ink and farther
+    than a twentieth of the box from the rest, are left out. Pictures are those of `as_ink`.
+
+    Examples
+    --------
+    >>> ink_box([[0, 0, 0], [0, 1, 0], [0, 1, 0]])
+    (1, 1, 2, 1)
+    """
+    ink = as_ink(image, hint=False)
+    if not ink.any():
+        return None
+    top, left, height, width = _box(ink > SPECK * ink.max())
+    margin = math.ceil(max(height, width) / 20)  # for the grey edge of the strokes
+    first, start = max(top - margin, 0), max(left - margin, 0)
+    near = ink[first : top + height + margin, start : left + width + margin]
+    top, left, height, width = _box(near > 0)
+    return first + top, start + left, height, width
+
+
+def centre_digit(image, shape=(28, 28), box=None):
+    """Scale and center a drawing as MNIST's digits are, which come back unchanged.
+
+    Each new pixel is the mean of the ink beneath it: edges become grey (anti-aliasing). The digit
+    then moves by whole pixels until its center of mass falls on pixel (H // 2, W // 2); it stops
+    at the edge of the picture rather than losing ink. Method: LeCun, Cortes and Burges, "The
+    MNIST database of handwritten digits"; that 14 is the middle was measured on the digits.
+
+    Parameters
+    ----------
+    image : array_like, shape (H', W') or (1, H', W')
+        Ink on paper, of any size: bytes 0..255, or numbers 0..1 (else ValueError). Paper is 0;
+        `as_ink` warns of a picture that looks inverted or wrongly scaled.
+    shape : tuple of int, default (28, 28)
+        (H, W) of the picture that is made: float32, 0 to 1; all zeros where nothing is drawn.
+    box : int, optional
+        Length of the digit's longer side in it; 20/28 of the shorter of H and W by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> drawing = np.zeros((100, 200))
+    >>> drawing[10:90, 30:40] = 1  # a stroke, 80 high and 10 wide
+    >>> ink_box(centre_digit(drawing))
+    (4, 13, 20, 2)
+    """
+    ink = as_ink(image)
+    if np.shape(shape) != (2,):
+        raise ValueError(f"shape must be (H, W), got {shape!r}")
+    H, W = (whole_number(letter, size) for letter, size in zip("HW", shape, strict=True))
+    box = max(1, round(min(H, W) * 20 / 28)) if box is None else whole_number("box", box)
+    if box > min(H, W):
+        raise ValueError(f"a box of {box} pixels does not fit into {H} x {W}")
+    out = np.zeros((H, W), np.float32)
+    if not ink.any():
+        return out
+    top, left, height, width = ink_box(ink)
+    rows, columns = (max(1, round(side * box / max(height, width))) for side in (height, width))
+    digit = ink[top : top + height, left : left + width]
+    digit = _means(height, rows) @ digit @ _means(width, columns).T
+    top, left = _start(digit.sum(axis=1), H), _start(digit.sum(axis=0), W)
+    out[top : top + rows, left : left + columns] = digit
+    return out
+
+
+def _box(mask):
+    """Return first row, first column, height and width of what is True."""
+    i, j = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(i[0]), int(j[0]), int(i[-1] - i[0]) + 1, int(j[-1] - j[0]) + 1
+
+
+def _means(old, new):
+    """Give the matrix (new, old) whose row i holds the share of each old pixel in new pixel i."""
+    edges = np.arange(new + 1) * (old / new)  # of the new pixels, counted in old ones
+    first = np.maximum(edges[:-1, np.newaxis], np.arange(old))
+    last = np.minimum(edges[1:, np.newaxis], np.arange(old) + 1)
+    return np.maximum(last - first, 0) * (new / old)
+
+
+def _start(ink, size):
+    """Place a line of ink into `size` pixels so that its center of mass falls on the middle one."""
+    center = ink @ np.arange(ink.size) / ink.sum()
+    start = size // 2 - int(np.floor(center + 0.5))
+    return min(max(start, 0), size - ink.size)
 
 
 def _enlarge(images):
-    """Resample (N, 8, 8) pictures of values 0..16 to (N, 28, 28) bytes, 20 x 20 in the middle.
-
-    Interpolation is linear in the pixels, along rows and columns alike, and so is one matrix A
-    applied from both sides. Its row i holds the weights with which the 8 pixels of a line make
-    up pixel i of 20; the cubic of Catmull and Rom keeps strokes sharper than straight lines
-    between pixels do. Outside the picture is paper: pixels there count as 0.
-    """
-    centres = (np.arange(20) + 0.5) * 8 / 20 - 0.5  # of the 20 pixels, counted in old pixels
-    d = np.abs(centres[:, np.newaxis] - np.arange(8))  # (20, 8)
-    near = 1.5 * d**3 - 2.5 * d**2 + 1
+    """Resample (N, 8, 8) pictures of values 0..16 to (N, 28, 28) bytes, 20 x 20 in the middle."""
+    centers = (np.arange(20) + 0.5) * 8 / 20 - 0.5  # of the 20 pixels, counted in old pixels
+    d = np.abs(centers[:, np.newaxis] - np.arange(8))  # (20, 8)
+    near = 1.5 * d**3 - 2.5 * d**2 + 1  # the cubic of Catmull and Rom
     far = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
-    weights = np.where(d < 1, near, np.where(d < 2, far, 0))
-    # d counts tenths, so 2000 * weights are whole numbers. With them every sum below is exact,
-    # and the pictures are the same bytes on every machine.
-    A = np.rint(2000 * weights)
+    # d counts tenths, so 2000 * weights are whole numbers: the sums below are exact, and the
+    # pictures are the same bytes on every machine.
+    A = np.rint(2000 * np.where(d < 1, near, np.where(d < 2, far, 0)))
     pixels = A @ images @ A.T * (255 / (16 * 2000**2))  # (N, 20, 20)
     frame = np.zeros((len(images), 28, 28), dtype=np.uint8)
     frame[:, 4:24, 4:24] = np.clip(np.rint(pixels), 0, 255)  # a cubic overshoots at edges
     return frame
 
 
-def _load_idx_dataset(name, normalize, flatten, one_hot_label, folder):
+def _prepare(images, labels, normalize, flatten, one_hot_label):
+    """Give bytes of shape (N, 28, 28) and labels of shape (N,) the form the caller asked for."""
+    x = images.reshape(len(images), *((784,) if flatten else (1, 28, 28)))
+    if normalize:
+        x = np.divide(x, 255, dtype=np.float32)  # straight to float32: no float64 in between
+    return x, np.eye(10, dtype=np.float32)[labels] if one_hot_label else labels.astype(np.int64)
+
+
+def _load(name, normalize, flatten, one_hot_label, folder):
     """Find or fetch the four files of a data set, read, check and prepare them."""
     folder = folder or os.environ.get("CNNLIB_DATA_DIR")
-    if folder:
-        paths = _find_files(Path(folder).expanduser() / name)
-    else:
-        hashes = zip(FILES, SHA256[name], strict=True)
-        paths = [_fetch(name, file_name, sha256) for file_name, sha256 in hashes]
-    return (
-        _prepare(*_read_pair(*paths[:2]), normalize, flatten, one_hot_label),
-        _prepare(*_read_pair(*paths[2:]), normalize, flatten, one_hot_label),
-    )
+    paths = _find(Path(folder).expanduser(), name) if folder else _fetch(name)
+    pairs = _read_pair(*paths[:2]), _read_pair(*paths[2:])
+    first_labels = "".join(map(str, pairs[0][1][:10]))
+    for other, labels in FIRST_LABELS.items():
+        if other != name and labels == first_labels:
+            raise ValueError(f"{paths[1]} holds the labels of {other}, expected {name}")
+    return tuple(_prepare(*pair, normalize, flatten, one_hot_label) for pair in pairs)
 
 
-def _find_files(folder):
-    """Return the paths of `FILES` in a folder, each compressed or not."""
-    paths = []
-    for file_name in FILES:
-        compressed = folder / file_name
-        plain = compressed.with_suffix("")
-        paths.append(plain if plain.is_file() and not compressed.is_file() else compressed)
-    missing = [path.name for path in paths if not path.is_file()]
+def _find(folder, name):
+    """Return the paths of the four files, from the first usual place in a folder with all four."""
+    places = [folder / place for place in (name, f"{TORCHVISION[name]}/raw", "raw", ".")]
+    found = {}
+    for place in places:
+        found[place] = paths = []
+        for file_name in FILES:  # 7-Zip writes a dot; some programs make a folder for each file
+            plain = file_name.replace("-idx", "[-.]idx").removesuffix(".gz")
+            tries = (plain + ".gz", plain, f"{plain}/{plain}")
+            files = (path for each in tries for path in place.glob(each) if path.is_file())
+            paths.append(next(files, None))
+    best = min(places, key=lambda place: found[place].count(None))
+    missing = [file_name for file_name, path in zip(FILES, found[best], strict=True) if not path]
     if missing:
-        around = folder.parent  # a likely mistake: it was the folder itself that was given
-        inside = any((around / file_name).is_file() for file_name in FILES)
-        raise FileNotFoundError(
-            f"not in {folder}, with or without .gz: {', '.join(missing)}; "
-            + (f"but {around} holds such files: name the folder around it. " if inside else "")
-            + "put them there, or set neither folder nor CNNLIB_DATA_DIR to have them downloaded"
-        )
-    return paths
+        others = {word for pair in TORCHVISION.items() if name not in pair for word in pair}
+        near = [p for up in ("*", "*/*") for p in folder.glob(f"{up}/train-images*")]
+        near = [p.parent for p in near if not others & {*p.relative_to(folder).parts}]
+        hint = f"; {near[0]} has such files: give that folder" if near and len(missing) == 4 else ""
+        text = f"not in {best}, with or without .gz: {', '.join(missing)}{hint}. Put all four there"
+        raise FileNotFoundError(f"{text}; or set neither folder nor CNNLIB_DATA_DIR to download")
+    return found[best]
 
 
-def _fetch(name, file_name, sha256):
-    """Return the path of a file in the cache; download it first unless it is there and right.
+def _fetch(name):
+    """Return the paths of the four files in the cache; download those not there and right."""
+    import pooch  # writes to a temporary file and renames it once the hash is right
+    import requests
 
-    `pooch` writes to a temporary file and renames it once the hash is right, so that the cache
-    never holds half a file under its real name.
-    """
-    import pooch
-    from requests import RequestException
+    folder, end = pooch.os_cache("cnnlib") / name, time.monotonic() + PATIENCE
+    with suppress(OSError):  # left by a killed process: a living one writes every few seconds
+        for path in folder.glob("tmp*"):
+            if path.stat().st_mtime < time.time() - 6 * SILENCE:
+                path.unlink()
 
-    folder = _cache_folder() / name
+    class File(io.BufferedWriter):
+        def write(self, chunk):
+            if time.monotonic() > end:  # `timeout` limits silence only
+                raise requests.Timeout(f"not done in {PATIENCE} s; finished files are kept")
+            return super().write(chunk)
+
+    def download(url, path, _):
+        with File(io.FileIO(path, "w")) as file:
+            file.write(b"")  # too late to begin?
+            pooch.HTTPDownloader(progressbar=True, timeout=SILENCE)(url, file, None)
+
     way_out = (
-        f"What to do: put the four files into a folder named {name} and give the folder around it "
-        f"as folder=... or in the environment variable CNNLIB_DATA_DIR; or use load_digits28(), "
-        f"real handwritten digits that come with the package and need no network."
+        f"What to do: put the four files into a folder {name} and name it in folder=... or in "
+        f"CNNLIB_DATA_DIR; or use load_digits28(), real digits that need no network."
     )
-    failures = []
-    for mirror in MIRRORS[name]:
-        try:
-            path = pooch.retrieve(
-                url=mirror + file_name,
-                known_hash=f"sha256:{sha256}",
-                fname=file_name,
-                path=folder,
-                progressbar=True,
-            )
-            return Path(path)
-        except (RequestException, ValueError) as error:  # no answer, HTTP error, wrong hash
-            failures.append(f"  {mirror}: {error}")
-        except OSError as error:  # after RequestException, which is an OSError too
-            raise OSError(
-                f"cannot keep {file_name} in the cache folder {folder}: {error}. {way_out}"
-            ) from error
-    raise ConnectionError(
-        f"no mirror delivered {file_name} of {name}: no network, or a firewall? {way_out} "
-        "What the mirrors said:\n" + "\n".join(failures)
-    )
-
-
-def _cache_folder():
-    """Return the user's cache folder, as the operating system has it."""
-    import pooch
-
-    return pooch.os_cache("cnnlib")
+    paths, mirrors, failures = [], list(MIRRORS[name]), ""
+    for file_name, sha256 in zip(FILES, SHA256[name], strict=True):
+        while mirrors:
+            url = mirrors[0] + file_name
+            try:
+                paths.append(pooch.retrieve(url, sha256, file_name, folder, downloader=download))
+                break
+            except (requests.RequestException, ValueError) as error:  # ValueError: wrong hash
+                failures += f"\n  {url}: {error}"
+                mirrors.pop(0)  # it is asked for no other file: waiting for the dead takes long
+            except OSError as error:  # after RequestException, which is an OSError too
+                text = f"cannot keep {file_name} in the cache folder {folder}: {error}. {way_out}"
+                raise OSError(text) from error
+        else:
+            text = f"no mirror delivered {file_name} of {name}: no network, a firewall? {way_out}"
+            raise ConnectionError(f"{text} What the mirrors said:{failures}")
+    return paths
 
 
 def _read_pair(images_path, labels_path):
     """Read images (N, 28, 28) and labels (N,), or raise ValueError saying what does not fit."""
     images, labels = read_idx(images_path), read_idx(labels_path)
-    for path, array, fits, expected in (
-        (images_path, images, images.ndim == 3 and images.shape[1:] == (28, 28), "(N, 28, 28)"),
-        (labels_path, labels, labels.ndim == 1, "(N,)"),
-    ):
-        if not fits or len(array) == 0:
-            raise ValueError(
-                f"{path} holds an array of shape {array.shape}, expected {expected} with N >= 1; "
-                f"are images and labels swapped?"
-            )
+    for path, array, tail in ((images_path, images, (28, 28)), (labels_path, labels, ())):
+        if array.shape[1:] != tail or len(array) == 0:
+            expected = "(N, 28, 28)" if tail else "(N,)"
+            found = f"{path} holds an array of shape {array.shape}, expected {expected}, N >= 1"
+            raise ValueError(f"{found}: are images and labels swapped?")
     if len(images) != len(labels):
-        raise ValueError(
-            f"{images_path} holds {len(images)} images, {labels_path} {len(labels)} labels: "
-            f"there must be one label for each image"
-        )
+        counts = f"{len(images)} images, {labels_path} {len(labels)} labels"
+        raise ValueError(f"{images_path} holds {counts}: there must be one label for each image")
     if labels.max() > 9:
         raise ValueError(f"{labels_path}: label {labels.max()}, expected 0..9")
     return images, labels

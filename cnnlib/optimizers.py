@@ -1,144 +1,140 @@
-"""Optimisers: six rules for one step downhill.
+"""Optimizers: six rules for one step downhill.
 
-Every optimiser has ``update(params, grads)``: two dictionaries with the same names, the arrays of
-``params`` changed in place, so that the layers that share them see the change. Learning rate and
-momentum are plain attributes and may be changed between two steps.
+Each has ``update(params, grads)``: two dictionaries with the same names. The arrays of ``params``
+are changed in place, so that the layers that share them see the change. Settings are plain
+attributes, and may be changed between two steps: ``lr`` is the learning rate; ``momentum``,
+``beta1``, ``beta2`` and ``decay_rate`` say how much of the past stays.
 
-Formulas with p the parameter and g its gradient; book section 6.1.
+In the formulas p is a parameter and g its gradient. Book section 6.1.
 """
+
+import math
+import numbers
 
 import numpy as np
 
+# Every setting is at least 0 and below its limit; that of lr is where float32 ends.
+LIMITS = {"lr": 1e38, "momentum": 1, "beta1": 1, "beta2": 1, "decay_rate": 1}
 
-class SGD:
-    """Stochastic gradient descent: ``p -= lr * g``.
 
-    Parameters
-    ----------
-    lr : float, default 0.01
-        Learning rate, the length of the step.
+class Optimizer:
+    """What the rules share: the checks, and the way through all parameters.
+
+    `memory` holds, for each parameter, what the rule remembers: `memories` arrays, zeros at first.
     """
+
+    memories = 0
+
+    def __init__(self, **settings):
+        vars(self).update(settings)
+        self.iter, self.memory = 0, {}
+        self._check_settings()
+
+    def update(self, params, grads):
+        """Take one step, in place.
+
+        Where a setting is out of range, or a gradient is missing or of another shape than its
+        parameter, there is a ValueError, and no parameter is changed.
+        """
+        self._check_settings()
+        self._check_arrays(params, grads)
+        self.iter += 1
+        for key, p in params.items():
+            if key not in self.memory:
+                self.memory[key] = [np.zeros_like(p) for _ in range(self.memories)]
+            for block in _blocks(p, grads[key], *self.memory[key]):
+                self._rule(*block)
+
+    def _check_settings(self):
+        for name, limit in LIMITS.items():
+            value = getattr(self, name, 0)
+            if not isinstance(value, numbers.Real) or not 0 <= value < limit:
+                raise ValueError(f"{name} must be a number in [0, {limit}), got {value!r}")
+
+    def _check_arrays(self, params, grads):
+        if missing := [key for key in params if key not in grads]:
+            raise ValueError(f"no gradients for {missing}; there are {list(grads)}")
+        for key, p in params.items():
+            arrays = [p, grads[key], *self.memory.get(key, [])]
+            shapes = {getattr(array, "shape", None) for array in arrays}
+            if len(shapes) > 1 or not isinstance(p, np.ndarray) or p.dtype.kind != "f":
+                kinds = [f"{getattr(a, 'dtype', type(a).__name__)} {np.shape(a)}" for a in arrays]
+                raise ValueError(
+                    f"{key} must be an array of floats, its gradient (and what the optimizer "
+                    f"remembers of earlier steps) of the same shape; got {', '.join(kinds)}"
+                )
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: ``p -= lr * g``."""
 
     def __init__(self, lr=0.01):
-        self.lr = lr
+        super().__init__(lr=lr)
 
-    def update(self, params, grads):
-        """Take one step, in place."""
-        for key, p in params.items():
-            p -= self.lr * grads[key]
+    def _rule(self, p, g):
+        p -= self.lr * g
 
 
-class Momentum:
-    """Gradient descent with inertia: ``v = momentum * v - lr * g;  p += v``.
+class Momentum(Optimizer):
+    """Gradient descent with inertia: ``v = momentum * v - lr * g;  p += v``."""
 
-    Parameters
-    ----------
-    lr : float, default 0.01
-        Learning rate.
-    momentum : float, default 0.9
-        Part of the velocity v that is left after a step.
-    """
+    memories = 1
 
     def __init__(self, lr=0.01, momentum=0.9):
-        self.lr, self.momentum = lr, momentum
-        self.v = {}
+        super().__init__(lr=lr, momentum=momentum)
 
-    def update(self, params, grads):
-        """Take one step, in place."""
-        _start_at_zero(self.v, params)
-        for key, p in params.items():
-            v = self.v[key]
-            v *= self.momentum
-            v -= self.lr * grads[key]
-            p += v
+    def _rule(self, p, g, v):
+        v *= self.momentum
+        v -= self.lr * g
+        p += v
 
 
-class Nesterov:
+class Nesterov(Momentum):
     """Momentum that looks ahead: ``v = momentum * v - lr * g;  p += momentum * v - lr * g``.
 
-    Parameters
-    ----------
-    lr : float, default 0.01
-        Learning rate.
-    momentum : float, default 0.9
-        Part of the velocity v that is left after a step.
-
-    Notes
-    -----
-    Sutskever et al., "On the importance of initialization and momentum in deep learning" (2013),
-    in the form in which the gradient is taken at p itself.
+    Sutskever et al. (2013), in the form in which the gradient is taken at p itself.
     """
 
-    def __init__(self, lr=0.01, momentum=0.9):
-        self.lr, self.momentum = lr, momentum
-        self.v = {}
-
-    def update(self, params, grads):
-        """Take one step, in place."""
-        _start_at_zero(self.v, params)
-        for key, p in params.items():
-            v = self.v[key]
-            v *= self.momentum
-            v -= self.lr * grads[key]
-            p += self.momentum * v - self.lr * grads[key]
+    def _rule(self, p, g, v):
+        v *= self.momentum
+        v -= self.lr * g
+        p += self.momentum * v - self.lr * g
 
 
-class AdaGrad:
-    """A learning rate of its own for every weight: ``h += g**2;  p -= lr * g / sqrt(h)``.
+class AdaGrad(Optimizer):
+    """A learning rate for every weight: ``h += g**2;  p -= lr * g / (sqrt(h) + 1e-7)``.
 
-    Parameters
-    ----------
-    lr : float, default 0.01
-        Learning rate.
-
-    Notes
-    -----
-    Duchi, Hazan and Singer (2011). 1e-7 is added to the root, against division by zero.
+    Duchi, Hazan and Singer (2011).
     """
+
+    memories = 1
 
     def __init__(self, lr=0.01):
-        self.lr = lr
-        self.h = {}
+        super().__init__(lr=lr)
 
-    def update(self, params, grads):
-        """Take one step, in place."""
-        _start_at_zero(self.h, params)
-        for key, whole in params.items():
-            for p, g, h in _in_blocks(whole, grads[key], self.h[key]):
-                h += g * g
-                p -= self.lr * g / (np.sqrt(h) + 1e-7)
+    def _rule(self, p, g, h):
+        h += g * g
+        p -= self.lr * g / (np.sqrt(h) + 1e-7)
 
 
-class RMSprop:
-    """AdaGrad that forgets: ``h = d * h + (1 - d) * g**2;  p -= lr * g / sqrt(h)``.
+class RMSprop(Optimizer):
+    """AdaGrad that forgets: ``h = d * h + (1 - d) * g**2``, with d the `decay_rate`.
 
-    Parameters
-    ----------
-    lr : float, default 0.01
-        Learning rate.
-    decay_rate : float, default 0.99
-        The d of the formula: how much of the past stays.
-
-    Notes
-    -----
-    Tieleman and Hinton (2012), lecture 6.5. 1e-7 is added to the root.
+    Tieleman and Hinton (2012), lecture 6.5.
     """
 
+    memories = 1
+
     def __init__(self, lr=0.01, decay_rate=0.99):
-        self.lr, self.decay_rate = lr, decay_rate
-        self.h = {}
+        super().__init__(lr=lr, decay_rate=decay_rate)
 
-    def update(self, params, grads):
-        """Take one step, in place."""
-        _start_at_zero(self.h, params)
-        for key, whole in params.items():
-            for p, g, h in _in_blocks(whole, grads[key], self.h[key]):
-                h *= self.decay_rate
-                h += (1 - self.decay_rate) * g * g
-                p -= self.lr * g / (np.sqrt(h) + 1e-7)
+    def _rule(self, p, g, h):
+        h *= self.decay_rate
+        h += (1 - self.decay_rate) * g * g
+        p -= self.lr * g / (np.sqrt(h) + 1e-7)
 
 
-class Adam:
+class Adam(Optimizer):
     """Momentum and RMSprop together, with the start corrected.
 
     ::
@@ -148,57 +144,33 @@ class Adam:
         p -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + 1e-7)
 
     with t the number of the step. Both averages start at zero and are too small at first; the
-    factor with t puts that right.
-
-    Parameters
-    ----------
-    lr : float, default 0.001
-        Learning rate.
-    beta1, beta2 : float, default 0.9, 0.999
-        How much of the past the two averages keep.
-
-    Notes
-    -----
-    Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2014).
+    factor with t puts that right. Kingma and Ba (2014).
     """
 
+    memories = 2
+
     def __init__(self, lr=0.001, beta1=0.9, beta2=0.999):
-        self.lr, self.beta1, self.beta2 = lr, beta1, beta2
-        self.iter = 0
-        self.m, self.v = {}, {}
+        super().__init__(lr=lr, beta1=beta1, beta2=beta2)
 
-    def update(self, params, grads):
-        """Take one step, in place."""
-        _start_at_zero(self.m, params)
-        _start_at_zero(self.v, params)
-        self.iter += 1
-        lr_t = self.lr * np.sqrt(1 - self.beta2**self.iter) / (1 - self.beta1**self.iter)
-        for key, whole in params.items():
-            for p, g, m, v in _in_blocks(whole, grads[key], self.m[key], self.v[key]):
-                m *= self.beta1
-                m += (1 - self.beta1) * g
-                v *= self.beta2
-                v += (1 - self.beta2) * g * g
-                p -= float(lr_t) * m / (np.sqrt(v) + 1e-7)
+    def _rule(self, p, g, m, v):
+        m *= self.beta1
+        m += (1 - self.beta1) * g
+        v *= self.beta2
+        v += (1 - self.beta2) * g * g
+        lr = self.lr * math.sqrt(1 - self.beta2**self.iter) / (1 - self.beta1**self.iter)
+        p -= lr * m / (np.sqrt(v) + 1e-7)
 
 
-def _start_at_zero(memory, params):
-    """Give every parameter an array of zeros in `memory`, once."""
-    for key, p in params.items():
-        if key not in memory:
-            memory[key] = np.zeros_like(p)
+def _blocks(*arrays, size=2**15):
+    """Cut arrays of one shape into blocks of rows, of some `size` elements.
 
-
-def _in_blocks(*arrays, size=2**15):
-    """Cut arrays of one shape into blocks of some `size` elements, along their first axis.
-
-    The rules above make an array for every intermediate result. For a small block they stay in the
+    The rules make an array for every intermediate result. For a small block it stays in the
     processor's cache; for the 432,000 weights of SimpleConvNet each would go to memory and back.
     """
     first = arrays[0]
-    if first.ndim == 0:
+    if first.size <= size:
         yield arrays
         return
-    rows = max(1, size * len(first) // max(1, first.size))
+    rows = max(1, size * len(first) // first.size)
     for start in range(0, len(first), rows):
-        yield tuple(array[start : start + rows] for array in arrays)
+        yield [array[start : start + rows] for array in arrays]

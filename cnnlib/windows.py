@@ -1,38 +1,36 @@
-"""Windows that slide over images: how many fit, and how to lay them out as a matrix.
+"""Windows that slide over images: how many fit, and how to list them all in a matrix.
 
 A convolution and a pooling look at their input through a small window that moves in steps.
 Three questions follow, and this module answers them in order:
 
-1. How many windows fit?                        ``conv_output_size``, formula (7.1)
-2. How does one list all windows as a matrix?   ``im2col``
-3. How does a gradient find its way back?       ``col2im``, the adjoint of ``im2col``
+1. How many windows fit?                      ``conv_output_size``, formula (7.1)
+2. How are all windows listed in a matrix?    ``im2col``
+3. How does a gradient find its way back?     ``col2im``, the adjoint of ``im2col``
 
-Letters as everywhere in ``cnnlib``: N images, C channels, H x W input, FH x FW filter,
-OH x OW output, stride S, padding P.
+At the end stand the checks that all of ``cnnlib`` shares. Letters as everywhere: N images,
+C channels, H x W input, FH x FW filter, OH x OW output, stride S, padding P.
 """
 
 import operator
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 
-def conv_output_size(size, filter_size, stride=1, pad=0, *, strict=False):
-    """Count the positions a filter takes along one axis: formula (7.1).
+def conv_output_size(input_size, filter_size, stride=1, pad=0, *, strict=False):
+    """Count the positions a filter takes along one axis: formula (7.1), book section 7.2.4.
 
     ::
 
         OH = (H + 2*P - FH) // S + 1
 
-    Integer arithmetic throughout. Where S does not divide H + 2*P - FH, the last step would
-    leave the input; it is not taken, and the rows behind the last window are never read:
-    `uncovered_size` counts them and `explain_output_size` says so in a sentence.
+    Where S does not divide H + 2*P - FH, the last step would leave the input and is not taken:
+    the rows behind the last window are never read.
 
     Parameters
     ----------
-    size : int
-        Input height H (or width W), at least 1.
-    filter_size : int
-        Filter height FH (or width FW), at least 1.
+    input_size, filter_size : int
+        Heights H and FH (or widths W and FW), at least 1.
     stride : int, default 1
         Step S between neighbouring windows, at least 1.
     pad : int, default 0
@@ -40,20 +38,10 @@ def conv_output_size(size, filter_size, stride=1, pad=0, *, strict=False):
     strict : bool, default False
         Raise where the stride does not divide, as the book asks of the settings.
 
-    Returns
-    -------
-    int
-        Output height OH (or width OW), at least 1.
-
     Raises
     ------
     ValueError
-        If a setting is not a whole number or out of range, if the filter is larger than the
-        padded input, or, with `strict`, if the stride does not divide.
-
-    Notes
-    -----
-    Book section 7.2.4, formula (7.1).
+        If a setting is impossible, or, with `strict`, if the stride does not divide.
 
     Examples
     --------
@@ -62,51 +50,33 @@ def conv_output_size(size, filter_size, stride=1, pad=0, *, strict=False):
     >>> conv_output_size(28, 5, pad=2)
     28
     """
-    size, filter_size, stride, pad = _check_window(size, filter_size, stride, pad)
-    if strict and (size + 2 * pad - filter_size) % stride:
-        raise ValueError(explain_output_size(size, filter_size, stride, pad))
-    return (size + 2 * pad - filter_size) // stride + 1
+    H, FH, S, P = _settings(input_size, filter_size, stride, pad)
+    if strict and (H + 2 * P - FH) % S:
+        raise ValueError(explain_output_size(H, FH, S, P))
+    return (H + 2 * P - FH) // S + 1
 
 
-def uncovered_size(size, filter_size, stride=1, pad=0):
+def uncovered_size(input_size, filter_size, stride=1, pad=0):
     """Count the rows at the far end of the padded input that no window reads.
 
-    It is the remainder of the division in formula (7.1): (H + 2*P - FH) % S.
-
-    Parameters
-    ----------
-    size, filter_size, stride, pad : int
-        As for `conv_output_size`, and checked alike.
-
-    Returns
-    -------
-    int
-        0 where the stride divides; never more than S - 1.
+    It is the remainder of the division in formula (7.1), (H + 2*P - FH) % S: 0 where the stride
+    divides. Arguments and errors are those of `conv_output_size`.
 
     Examples
     --------
     >>> uncovered_size(7, 3, stride=3)
     1
     """
-    size, filter_size, stride, pad = _check_window(size, filter_size, stride, pad)
-    return (size + 2 * pad - filter_size) % stride
+    H, FH, S, P = _settings(input_size, filter_size, stride, pad)
+    return (H + 2 * P - FH) % S
 
 
-def explain_output_size(size, filter_size, stride=1, pad=0, *, lines="rows"):
+def explain_output_size(input_size, filter_size, stride=1, pad=0, *, lines="rows"):
     """Write formula (7.1) with its numbers, and say what a stride that does not divide leaves.
 
-    Parameters
-    ----------
-    size, filter_size, stride, pad : int
-        As for `conv_output_size`, and checked alike.
-    lines : str, default "rows"
-        What is counted along this axis: "columns" for a width.
-
-    Returns
-    -------
-    str
-        One line where the stride divides. Otherwise it also names the uncovered rows and the
-        nearest pad, stride, filter and size that divide, each with the others unchanged.
+    Arguments and errors are those of `conv_output_size`; `lines` says what is counted along this
+    axis, "columns" for a width. Where the stride does not divide, the sentence names the uncovered
+    rows and, for pad, stride, filter and size, the nearest value that does, if one is within 100.
 
     Examples
     --------
@@ -117,36 +87,25 @@ def explain_output_size(size, filter_size, stride=1, pad=0, *, lines="rows"):
     (1 of 7 rows, padding included) is never read. Nearest settings that divide: pad 1, stride 2,
     filter 4, size 6.
     """
-    size, filter_size, stride, pad = _check_window(size, filter_size, stride, pad)
-    span = size + 2 * pad - filter_size
-    formula = f"({size} + 2*{pad} - {filter_size}) / {stride} + 1"
-    if span % stride == 0:
-        return f"{formula} = {span // stride + 1}"
+    H, FH, S, P = _settings(input_size, filter_size, stride, pad)
+    span = H + 2 * P - FH
+    formula = f"({H} + 2*{P} - {FH}) / {S} + 1"
+    if span % S == 0:
+        return f"{formula} = {span // S + 1}"
     return (
-        f"{formula} = {span / stride + 1:.2f}: stride {stride} does not divide {span}; rounding "
-        f"down gives {span // stride + 1}, and the end ({span % stride} of {size + 2 * pad} "
+        f"{formula} = {span / S + 1:.2f}: stride {S} does not divide {span}; rounding "
+        f"down gives {span // S + 1}, and the end ({span % S} of {H + 2 * P} "
         f"{lines}, padding included) is never read. Nearest settings that divide: "
-        + ", ".join(_dividing_neighbours(size, filter_size, stride, pad))
-        + "."
+        f"{', '.join(_settings_that_divide(H, FH, S, P)) or 'none within 100'}."
     )
 
 
 def pad_images(x, pad, value=0):
-    """Surround every channel with `pad` rows and columns of `value`.
+    """Surround every channel of x, shape (N, C, H, W), with `pad` rows and columns of `value`.
 
-    Parameters
-    ----------
-    x : ndarray, shape (N, C, H, W)
-        Images.
-    pad : int
-        Padding P; with 0, `x` itself is returned.
-    value : float, default 0
-        What to fill with.
-
-    Returns
-    -------
-    ndarray, shape (N, C, H + 2*P, W + 2*P)
+    The result has shape (N, C, H + 2*P, W + 2*P); with pad 0 it is `x` itself.
     """
+    pad = whole_number("pad", pad, least=0)
     if pad == 0:
         return x
     N, C, H, W = x.shape
@@ -155,101 +114,43 @@ def pad_images(x, pad, value=0):
     return padded
 
 
-def window_place(x, i, j, OH, OW, stride):
-    """Show element (i, j) of every window at once, as a view of `x`, which is padded already.
-
-    Parameters
-    ----------
-    x : ndarray, shape (N, C, H + 2*P, W + 2*P)
-        Padded images.
-    i, j : int
-        Row and column inside the window.
-    OH, OW : int
-        How many windows there are.
-    stride : int
-        Step S.
-
-    Returns
-    -------
-    ndarray, shape (N, C, OH, OW)
-        No two elements of it are the same element of `x`, so it may be added to.
-    """
-    return x[:, :, i : i + stride * OH : stride, j : j + stride * OW : stride]
-
-
 def sliding_windows(x, filter_h, filter_w, stride=1, pad=0):
     """Show every window of a batch of images, without copying a single number.
 
-    A view is a new way to count through the same memory: besides (N, C) there are two axes for
-    the place inside the window and two for the place of the window. Only padding needs a copy.
+    A view is a new way to index the same memory: besides (N, C) there are two axes for the row and
+    column inside the window, and two for the position of the window. Only padding needs a copy.
 
-    Parameters
-    ----------
-    x : ndarray, shape (N, C, H, W)
-        Images.
-    filter_h, filter_w : int
-        Window height FH and width FW.
-    stride, pad : int
-        Step S and zero padding P, the same along both axes.
-
-    Returns
-    -------
-    ndarray, shape (N, C, FH, FW, OH, OW)
-        Read-only view; element [n, c, i, j, p, q] is ``x_padded[n, c, p*S + i, q*S + j]``.
-
-    Raises
-    ------
-    ValueError
-        If `x` is not 4-D or holds no image, or as `conv_output_size`.
+    Arguments and errors are those of `im2col`. The result, (N, C, FH, FW, OH, OW), is read-only;
+    element [n, c, i, j, p, q] is ``x_padded[n, c, p*S + i, q*S + j]``.
     """
-    N, C, H, W = check_images(x)
-    OH = conv_output_size(H, filter_h, stride, pad)
-    OW = conv_output_size(W, filter_w, stride, pad)
-    # A stride may come as a small NumPy integer, which would overflow in the products below.
-    filter_h, filter_w, stride, pad = map(operator.index, (filter_h, filter_w, stride, pad))
-    x = pad_images(x, pad)
-    n, c, row, column = x.strides  # bytes from one element to the next along each axis
-    return np.lib.stride_tricks.as_strided(
-        x,
-        shape=(N, C, filter_h, filter_w, OH, OW),
-        strides=(n, c, row, column, row * stride, column * stride),
-        writeable=False,  # overlapping windows share memory: writing into one would change others
-    )
+    _, _, H, W = check_image_shape(np.shape(x))
+    _, FH, S, P = _settings(H, filter_h, stride, pad)
+    _, FW, _, _ = _settings(W, filter_w, stride, pad)
+    windows = sliding_window_view(pad_images(x, P), (FH, FW), axis=(2, 3))
+    return windows[:, :, ::S, ::S].transpose(0, 1, 4, 5, 2, 3)
 
 
 def add_windows(windows, input_shape, stride=1, pad=0):
-    """Add every window back into the place it was read from: the adjoint of `sliding_windows`.
+    """Add every window back to where it was read: the adjoint of `sliding_windows`.
 
-    An input element that several windows read receives the sum of what they send back.
-
-    Parameters
-    ----------
-    windows : ndarray, shape (N, C, FH, FW, OH, OW)
-        One number for each place in each window, usually a gradient. More axes may follow.
-    input_shape : tuple of int
-        Shape (N, C, H, W) of the images the windows belong to, and the same axes behind it.
-    stride, pad : int
-        As the windows were read.
-
-    Returns
-    -------
-    ndarray of shape `input_shape`
-        Sums, in the dtype of `windows`; what falls into the padding is dropped.
+    From windows (N, C, FH, FW, OH, OW), usually of a gradient, it makes images of `input_shape`,
+    (N, C, H, W); more axes may follow in both. An element that several windows read receives the
+    sum of what they send back; what falls into the padding is dropped.
     """
     N, C, H, W, *more = input_shape
     _, _, FH, FW, OH, OW, *_ = windows.shape
-    x = np.zeros((N, C, H + 2 * pad, W + 2 * pad, *more), dtype=windows.dtype)
-    for i in range(FH):  # FH*FW additions of whole images instead of N*C*OH*OW small ones
+    S, P = stride, pad
+    x = np.zeros((N, C, H + 2 * P, W + 2 * P, *more), dtype=windows.dtype)
+    for i in range(FH):  # element (i, j) of all windows at once: no input element occurs twice
         for j in range(FW):
-            place = window_place(x, i, j, OH, OW, stride)
-            place += windows[:, :, i, j]
-    return x[:, :, pad : pad + H, pad : pad + W]
+            x[:, :, i : i + S * OH : S, j : j + S * OW : S] += windows[:, :, i, j]
+    return x[:, :, P : P + H, P : P + W]
 
 
 def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
-    """Lay out every window of every image as one row of a matrix.
+    """List every window of every image as one row of a matrix.
 
-    A convolution then is one matrix product: ``im2col(x) @ W.reshape(FN, -1).T``.
+    A convolution then is one matrix product: ``im2col(x, FH, FW) @ W.reshape(FN, -1).T``.
 
     Parameters
     ----------
@@ -263,14 +164,13 @@ def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
     Returns
     -------
     ndarray, shape (N*OH*OW, C*FH*FW)
-        Row (n, p, q) holds the window of image n at output place (p, q), channel by channel and
-        line by line. The dtype of `input_data` is kept. C*FH*FW is the number of elements of
-        one filter.
+        Row (n, p, q) holds the window of image n at output position (p, q), channel by channel and
+        row by row. The dtype of `input_data` is kept.
 
     Raises
     ------
     ValueError
-        As `sliding_windows`.
+        If there is no image or not four axes, or as `conv_output_size`.
 
     Notes
     -----
@@ -287,53 +187,35 @@ def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
     """
     windows = sliding_windows(input_data, filter_h, filter_w, stride, pad)
     _, C, FH, FW, _, _ = windows.shape
-    # Column by column, NumPy copies lines of OW numbers (neighbours, with stride 1); else of FW.
     columns = np.array(windows.transpose(1, 2, 3, 0, 4, 5), order="C")  # (C, FH, FW, N, OH, OW)
-    return columns.reshape(C * FH * FW, -1).T
+    return columns.reshape(C * FH * FW, -1).T  # (N*OH*OW, C*FH*FW)
 
 
 def col2im(col, input_shape, filter_h, filter_w, stride=1, pad=0):
     """Add the rows of a matrix back into images: the adjoint of `im2col`, not its inverse.
 
     For all x and col, ``(im2col(x) * col).sum() == (x * col2im(col)).sum()``. That is what
-    backpropagation needs: an element read by k windows receives k gradients, added.
+    backpropagation (book section 7.4.3) needs: an element read by k windows receives k gradients.
 
     Parameters
     ----------
     col : ndarray, shape (N*OH*OW, C*FH*FW)
-        Matrix laid out as by `im2col`.
+        Matrix as `im2col` gives it for these settings (else ValueError).
     input_shape : tuple of int
-        Shape (N, C, H, W) of the images.
-    filter_h, filter_w, stride, pad : int
-        As given to `im2col`.
-
-    Returns
-    -------
-    ndarray, shape (N, C, H, W)
-        Sums in the dtype of `col`.
-
-    Raises
-    ------
-    ValueError
-        If `col` does not have the shape that `im2col` gives for these settings.
-
-    Notes
-    -----
-    Book section 7.4.3 (backward of the convolution).
+        Shape (N, C, H, W) of the images that are returned.
     """
-    N, C, H, W = input_shape
-    OH = conv_output_size(H, filter_h, stride, pad)
-    OW = conv_output_size(W, filter_w, stride, pad)
-    filter_h, filter_w, stride, pad = map(operator.index, (filter_h, filter_w, stride, pad))
-    expected = (N * OH * OW, C * filter_h * filter_w)
-    if col.shape != expected:
+    N, C, H, W = check_image_shape(input_shape)
+    _, FH, S, P = _settings(H, filter_h, stride, pad)
+    _, FW, _, _ = _settings(W, filter_w, stride, pad)
+    OH, OW = (H + 2 * P - FH) // S + 1, (W + 2 * P - FW) // S + 1
+    if np.shape(col) != (N * OH * OW, C * FH * FW):
         raise ValueError(
-            f"col has shape {col.shape}, but images of shape {tuple(input_shape)} with a "
-            f"{filter_h} x {filter_w} filter, stride {stride} and pad {pad} give "
-            f"(N*OH*OW, C*FH*FW) = {expected}"
+            f"col has shape {np.shape(col)}, but images of shape {(N, C, H, W)} with a "
+            f"{FH} x {FW} filter, stride {S} and pad {P} give "
+            f"(N*OH*OW, C*FH*FW) = {(N * OH * OW, C * FH * FW)}"
         )
-    windows = col.reshape(N, OH, OW, C, filter_h, filter_w).transpose(0, 3, 4, 5, 1, 2)
-    return add_windows(windows, input_shape, stride, pad)  # (N, C, H, W)
+    windows = col.reshape(N, OH, OW, C, FH, FW).transpose(0, 3, 4, 5, 1, 2)
+    return add_windows(windows, (N, C, H, W), S, P)  # (N, C, H, W)
 
 
 def whole_number(name, value, least=1):
@@ -347,24 +229,22 @@ def whole_number(name, value, least=1):
     return number
 
 
-def _check_window(size, filter_size, stride, pad):
-    """Return the four settings as plain ints, or raise ValueError naming the one that is wrong."""
-    size = whole_number("size", size)
-    filter_size = whole_number("filter_size", filter_size)
-    stride = whole_number("stride", stride)
-    pad = whole_number("pad", pad, least=0)
-    if filter_size > size + 2 * pad:
+def check_float(x, name="x"):
+    """Raise ValueError unless `x` is a floating-point array that holds a sample."""
+    kind = getattr(x, "dtype", type(x).__name__)
+    if not isinstance(x, np.ndarray) or not np.issubdtype(x.dtype, np.floating):
         raise ValueError(
-            f"a filter of size {filter_size} does not fit into the padded input of size "
-            f"{size} + 2*{pad} = {size + 2 * pad}; use a filter of at most {size + 2 * pad} or a "
-            f"pad of at least {-(-(filter_size - size) // 2)}"
+            f"{name} must be a floating-point array, got {kind}; "
+            "for pixels use x.astype(np.float32) / 255"
         )
-    return size, filter_size, stride, pad
+    if x.size == 0 or x.ndim == 0:
+        what = "the batch is empty" if x.ndim else "a batch has at least one axis"
+        raise ValueError(f"{what}: {name} has shape {x.shape}")
 
 
-def check_images(x):
-    """Return the shape (N, C, H, W), or raise ValueError saying what is wrong with it."""
-    shape = np.shape(x)
+def check_image_shape(shape):
+    """Return the shape (N, C, H, W) of a batch of images as a tuple, or raise ValueError."""
+    shape = tuple(shape)
     if len(shape) != 4:
         raise ValueError(
             f"images must be 4-D, (N, C, H, W), got shape {shape}"
@@ -375,18 +255,89 @@ def check_images(x):
     return shape
 
 
-def _dividing_neighbours(size, filter_size, stride, pad):
+def check_float_images(x):
+    """Return the shape (N, C, H, W) of a batch of floating-point images, or raise ValueError."""
+    check_float(x)
+    return check_image_shape(x.shape)
+
+
+def check_parameters(W, b, axes, bias_axis):
+    """Return W and b, one bias for each output; raise ValueError where they do not fit.
+
+    `axes` names the axes W must have, such as "(FN, C, FH, FW)", and `bias_axis` is the one of
+    them that b must have, too. A b that is a single number is the same bias for every output.
+    """
+    letters = axes.strip("()").split(", ")
+    array = isinstance(W, np.ndarray)
+    fits = array and W.ndim == len(letters)
+    if not fits or np.shape(b) not in ((W.shape[bias_axis],), ()):
+        raise ValueError(
+            f"weights W must be an array of shape {axes} and the bias b of shape "
+            f"({letters[bias_axis]},), got W {np.shape(W)}"
+            f"{'' if array else f' of {type(W).__name__}'} and b {np.shape(b)}"
+        )
+    if np.ndim(b) == 0:
+        b = np.full(W.shape[bias_axis], b, np.result_type(W, np.float16))
+    return W, np.asarray(b)
+
+
+def check_pooling(pool_h, pool_w, stride, pad):
+    """Return the settings of a pooling as plain ints, or raise ValueError."""
+    pool_h, pool_w = whole_number("pool_h", pool_h), whole_number("pool_w", pool_w)
+    stride, pad = whole_number("stride", stride), whole_number("pad", pad, least=0)
+    if pad >= min(pool_h, pool_w):
+        raise ValueError(
+            f"pad {pad} must be smaller than the pooling window {pool_h} x {pool_w}: "
+            "a window in the corner would see nothing but padding"
+        )
+    return pool_h, pool_w, stride, pad
+
+
+def feature_maps_shape(image_shape, W_shape, stride, pad):
+    """Return (FN, OH, OW), what filters (FN, C, FH, FW) make of an image (C, H, W)."""
+    _, channels, H, W = check_image_shape((1, *image_shape))
+    FN, C, FH, FW = W_shape
+    if channels != C:
+        raise ValueError(
+            f"the images have C = {channels} channels, the filters W {W_shape} have {C}: "
+            "an image and a filter must have the same number of channels"
+        )
+    return FN, conv_output_size(H, FH, stride, pad), conv_output_size(W, FW, stride, pad)
+
+
+def pooled_shape(image_shape, pool_h, pool_w, stride, pad):
+    """Return (C, OH, OW), what a pooling makes of an image (C, H, W)."""
+    _, C, H, W = check_image_shape((1, *image_shape))
+    return C, conv_output_size(H, pool_h, stride, pad), conv_output_size(W, pool_w, stride, pad)
+
+
+def _settings(input_size, filter_size, stride, pad):
+    """Return H, FH, S and P as plain ints, or raise ValueError naming the one that is wrong."""
+    H, FH = whole_number("input_size", input_size), whole_number("filter_size", filter_size)
+    S, P = whole_number("stride", stride), whole_number("pad", pad, least=0)
+    if FH > H + 2 * P:
+        raise ValueError(
+            f"a filter of size {FH} does not fit into the padded input of size "
+            f"{H} + 2*{P} = {H + 2 * P}; use a filter of at most {H + 2 * P} or a "
+            f"pad of at least {-(-(FH - H) // 2)}"
+        )
+    return H, FH, S, P
+
+
+def _settings_that_divide(*settings):
     """List, as text, the nearest pad, stride, filter and size for which (7.1) divides."""
     found = []
-    for name, position in (("pad", 3), ("stride", 2), ("filter", 1), ("size", 0)):
-        for change in sorted(range(-stride, stride + 1), key=abs):  # 0, -1, 1, -2, 2, ...
-            settings = [size, filter_size, stride, pad]
-            settings[position] += change
-            try:
-                divides = uncovered_size(*settings) == 0
-            except ValueError:  # this neighbour is out of range: no offer
-                continue
-            if divides:
-                found.append(f"{name} {settings[position]}")
+    for name, position, least in (
+        ("pad", 3, 0),
+        ("stride", 2, 1),
+        ("filter", 1, 1),
+        ("size", 0, 1),
+    ):
+        for change in sorted(range(-100, 101), key=abs):  # 0, -1, 1, -2, 2, ...
+            changed = list(settings)
+            changed[position] += change
+            H, FH, S, P = changed
+            if changed[position] >= least and H + 2 * P >= FH and (H + 2 * P - FH) % S == 0:
+                found.append(f"{name} {changed[position]}")
                 break
     return found

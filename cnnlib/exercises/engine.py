@@ -2,7 +2,7 @@
 
 An `Exercise` knows the inputs to try, the right answer to each (a function of ``cnnlib``), and the
 mistakes that learners make, each as a function that makes it. Where an answer is wrong, the engine
-shows the first input that tells, what came out, what should have, and, where one of the mistakes
+shows the first input that tells, the answer got, the one expected, and, where one of the mistakes
 gives the very same wrong answers, which one that is.
 """
 
@@ -34,8 +34,8 @@ class Problem(NamedTuple):
     ----------
     what : str
         The sentence that says it.
-    came, should : str
-        What came out and what should have; "" where the sentence says it all.
+    got, expected : str
+        The answer and the right one, in writing; "" where the sentence says it all.
     cause : str
         The usual cause, where the problem itself tells.
     recognise : bool
@@ -45,8 +45,8 @@ class Problem(NamedTuple):
     """
 
     what: str
-    came: str = ""
-    should: str = ""
+    got: str = ""
+    expected: str = ""
     cause: str = ""
     recognise: bool = False
     mild: bool = False
@@ -224,8 +224,8 @@ class Exercise:
     def _explain(self, problem, failed, outcomes):
         case = self.cases[failed]
         lines = [("", problem.what), *([("Input", _written(case))] if case else [])]
-        lines += [("Came out", problem.came)] if problem.came else []
-        lines += [("Should have", problem.should)] if problem.should else []
+        lines += [("Got", problem.got)] if problem.got else []
+        lines += [("Expected", problem.expected)] if problem.expected else []
         error = outcomes[failed].error
         if problem.cause:
             lines.append(("Usual cause", problem.cause))
@@ -248,9 +248,9 @@ def compare(value, expected, parts=(), name=""):
     Parameters
     ----------
     value : object
-        What came out.
+        The answer.
     expected : ndarray, int, float, tuple or dict
-        What should have.
+        The right one.
     parts : tuple of str
         Names of the parts of a tuple.
     name : str
@@ -263,7 +263,7 @@ def compare(value, expected, parts=(), name=""):
     of = f"{name}: " if name else ""
     if isinstance(expected, dict):
         if not isinstance(value, dict):
-            return Problem(f"A dictionary is wanted, {_kind(value)} came out.", recognise=True)
+            return Problem(f"Expected a dictionary, got {_kind(value)}.", recognise=True)
         if set(value) != set(expected):
             return Problem(
                 "The dictionary has other names.",
@@ -275,44 +275,42 @@ def compare(value, expected, parts=(), name=""):
     if isinstance(expected, tuple):
         wanted = ", ".join(parts)
         if not isinstance(value, tuple | list) or len(value) != len(expected):
-            return Problem(
-                f"{len(expected)} things are to be returned: {wanted}; {_kind(value)} came out."
-            )
+            return Problem(f"Expected {len(expected)} values ({wanted}), got {_kind(value)}.")
         pairs = zip(value, expected, parts, strict=True)
         return _first(compare(one, right, (), part) for one, right, part in pairs)
     if not isinstance(expected, np.ndarray):
         return _compare_number(value, expected, of)
     if isinstance(value, np.generic):
         value = np.asarray(value)  # such as array.sum(): no array, and so of shape ()
-    if value is None:
-        return Problem(f"{of}None came out.", cause="nothing was assigned or computed for it")
     if not isinstance(value, np.ndarray):
         return Problem(
-            f"{of}A NumPy array is wanted, {_kind(value)} came out.",
+            f"{of}Expected a NumPy array, got {_kind(value)}.",
             cause="a result collected in a list: begin with np.zeros(shape, x.dtype), or turn it "
             "into an array at the end"
             if isinstance(value, list)
             else "a comma at the end of the return line makes a tuple"
             if isinstance(value, tuple) and len(value) == 1
+            else "nothing was assigned or computed for it"
+            if value is None
             else "",
         )
     if value.shape != expected.shape:
         return Problem(
-            f"{of}Wrong shape: {value.shape} came out, {expected.shape} should have.",
+            f"{of}Wrong shape: got {value.shape}, expected {expected.shape}.",
             _array(value),
             _array(expected),
             recognise=True,
         )
     if not np.issubdtype(value.dtype, np.number):
-        return Problem(f"{of}Wrong dtype: {value.dtype} came out, {expected.dtype} should have.")
+        return Problem(f"{of}Wrong dtype: got {value.dtype}, expected {expected.dtype}.")
     close = _close(value, expected)
     if not close.all():
         return _difference(value, expected, close, of)
     if value.dtype != expected.dtype:
         wide = value.dtype == np.float64 and expected.dtype == np.float32
         return Problem(
-            f"{of}The numbers are right, but the dtype is not: {value.dtype} came out, "
-            f"{expected.dtype} should have.",
+            f"{of}The numbers are right, but the dtype is not: got {value.dtype}, "
+            f"expected {expected.dtype}.",
             cause="np.zeros and its like make float64 unless they are given dtype=x.dtype"
             if wide
             else "the dtype of the answer is that of the input",
@@ -338,11 +336,9 @@ def _compare_number(value, expected, of):
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number:
         what = f"shape {value.shape}" if isinstance(value, np.ndarray) else _kind(value)
-        return Problem(f"{of}One number is wanted, {what} came out.")
+        return Problem(f"{of}Expected one number, got {what}.")
     if value != expected:
-        return Problem(
-            f"{of}{_number(value)} came out, {_number(expected)} should have.", recognise=True
-        )
+        return Problem(f"{of}Got {_number(value)}, expected {_number(expected)}.", recognise=True)
     if isinstance(expected, int) and not isinstance(value, int | np.integer):
         return Problem(
             f"{of}The number is right, but it is no whole number to Python: {value!r}.",
@@ -359,8 +355,8 @@ def _difference(value, expected, close, of):
     wrong = int((~close).sum())
     where = (
         f"{of}{wrong} of {close.size} numbers {'are' if wrong > 1 else 'is'} wrong, the first at "
-        f"[{', '.join(map(str, place))}]: {_number(value[place])} came out, "
-        f"{_number(expected[place])} should have."
+        f"[{', '.join(map(str, place))}]: got {_number(value[place])}, "
+        f"expected {_number(expected[place])}."
     )
     if value.size > SHOWN:
         return Problem(where, recognise=True)

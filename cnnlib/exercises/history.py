@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from cnnlib.classics import LocalResponseNormalization, Subsampling
 from cnnlib.exercises.engine import Exercise, Problem, counting, dice, is_empty
-from cnnlib.layers import LocalResponseNormalization
-from cnnlib.lenet import Subsampling
 from cnnlib.windows import sliding_windows
 
 
@@ -97,9 +96,9 @@ def _judge_dropout(used, x, ratio=0.5):
         if answer is None:
             return Problem(f"{name} returned None.", cause="the return is missing")
         if not isinstance(answer, np.ndarray):
-            return Problem(f"{name}: a NumPy array is wanted, {type(answer).__name__} came out.")
+            return Problem(f"{name}: expected a NumPy array, got {type(answer).__name__}.")
         if answer.shape != x.shape:
-            return Problem(f"{name}: wrong shape, {answer.shape} came out of {x.shape}.")
+            return Problem(f"{name}: wrong shape: got {answer.shape}, expected {x.shape}.")
     return (
         _judge_training(used, x, ratio)
         or _judge_inference(used.inference, x, ratio)
@@ -107,8 +106,8 @@ def _judge_dropout(used, x, ratio=0.5):
         or next(
             (
                 Problem(
-                    f"{name}: the numbers are right, but {x.dtype} came in and {answer.dtype} "
-                    "went out.",
+                    f"{name}: the numbers are right, but the dtype is not: got {answer.dtype}, "
+                    f"expected {x.dtype}.",
                     cause="the mask is of float64 or int64: keep it as True and False",
                 )
                 for name, answer in named.items()
@@ -122,14 +121,13 @@ def _judge_dropout(used, x, ratio=0.5):
 def _judge_training(used, x, ratio):
     out, kept, expected = used.train, used.train != 0, 1 - ratio
     share = float(kept.mean())
-    came = f"{share:.0%} of the numbers were kept"
-    should = f"about {expected:.0%}"
+    got, about = f"{share:.0%} of the numbers were kept", f"about {expected:.0%}"
     if ratio == 0:
         if np.array_equal(out, x):
             return None
         return Problem("With ratio 0 nothing is to be dropped, but the output is not x.")
     if kept.all():
-        return Problem("While training nothing is dropped.", came, should)
+        return Problem("While training nothing is dropped.", got, about)
     if used.first.all():
         return Problem(
             "forward(x), without train_flg, drops nothing.", cause="it is True if left out"
@@ -161,8 +159,8 @@ def _judge_training(used, x, ratio):
         turned = abs(share - ratio) < 5 * np.sqrt(ratio * (1 - ratio) / x.size)
         return Problem(
             f"With dropout_ratio = {ratio:g} the wrong share is kept.",
-            came,
-            should,
+            got,
+            about,
             "the ratio is the share that is DROPPED: keep where the random number is > the ratio"
             if turned
             else "draw evenly from 0 to 1 (rng.random), and compare with the ratio",

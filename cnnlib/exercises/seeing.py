@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnlib.exercises.engine import Exercise, Problem
-from cnnlib.introspection import receptive_fields
+from cnnlib.visualize import receptive_fields
 
 
 def check_diagonal_filter(my_filter):
@@ -58,11 +58,9 @@ _FILTER_CAUSES = {
 def _judge_filter(value):
     if not isinstance(value, np.ndarray):
         kind = type(value).__name__
-        return Problem(
-            f"A NumPy array is wanted, {kind} came out.", cause="np.array([...]) makes one"
-        )
+        return Problem(f"Expected a NumPy array, got {kind}.", cause="np.array([...]) makes one")
     if value.shape != (3, 3):
-        return Problem(f"Wrong shape: {value.shape} came out, (3, 3) should have.")
+        return Problem(f"Wrong shape: got {value.shape}, expected (3, 3).")
     if not np.issubdtype(value.dtype, np.number) or np.iscomplexobj(value):
         return Problem(f"The filter is to hold real numbers, its dtype is {value.dtype}.")
     if not np.isfinite(value).all():

@@ -22,7 +22,7 @@ class Verdict:
         The exercise.
     status : {"correct", "wrong", "not started"}
     lines : tuple of (str, str)
-        Label ("" for none) and text: what is wrong, the input, what came out, what should have,
+        Label ("" for none) and text: what is wrong, the input, the answer got and the one expected,
         the usual cause, and what else was noticed.
     """
 

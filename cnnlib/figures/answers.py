@@ -13,6 +13,7 @@ SIDE = 196  # of the drawing and of the input
 BARS = 190  # length of a bar that stands for 100 %
 MAP = 48  # side of a feature map, at most
 SHOWN = 120  # feature maps, at most
+NO_ANSWER = "No answer: the scores are not finite"
 
 
 def percent(share):
@@ -28,13 +29,13 @@ def digit_answer(drawing, found, centred, labels, probabilities=None, maps=None,
     drawing : ndarray, shape (H', W')
         Ink from 0 to 1.
     found : (int, int, int, int) or None
-        Box around the ink, as from `cnnlib.centring.ink_box`.
+        Box around the ink, as from `cnnlib.datasets.ink_box`.
     centred : ndarray, shape (H, W)
         What the network gets.
     labels : sequence
         Names of the K classes.
     probabilities : ndarray, shape (K,), optional
-        The answer; left out where nothing is drawn.
+        The answer. Left out, or not finite: there is none.
     maps : ndarray, shape (FN, OH, OW), optional
         Feature maps; the first 120 are shown.
     layer : str
@@ -44,8 +45,10 @@ def digit_answer(drawing, found, centred, labels, probabilities=None, maps=None,
     -------
     Card
     """
-    if probabilities is None:
+    if probabilities is None and found is None:
         message, said = "Nothing is drawn yet", "no answer"
+    elif probabilities is None or not np.isfinite(probabilities).all():
+        probabilities, message, said = None, NO_ANSWER, "none, for the scores are not finite"
     else:
         best = int(np.argmax(probabilities))
         said = f"{labels[best]}, with {percent(probabilities[best])}"

@@ -24,11 +24,11 @@ def receptive_field(image, maps, field, place, patch, formula):
     maps : array_like, shape (OH, OW)
         The map of the unit; (1, 1) for a unit of an affine layer.
     field : Field
-        Of the layer, from `cnnlib.introspection.receptive_fields`.
+        Of the layer, from `cnnlib.visualize.receptive_fields`.
     place : (int, int)
         Row and column of the unit in its map.
     patch : (slice, slice)
-        Rows and columns of the image that it sees, from `cnnlib.introspection.patch_of`.
+        Rows and columns of the image that it sees, from `cnnlib.visualize.patch_of`.
     formula : str
         How the size of the field comes about.
 
@@ -142,7 +142,7 @@ def occlusion(image, probabilities, label, size, stride, whole):
     image : array_like, shape (H, W)
         The digit, as ink on paper.
     probabilities : array_like, shape (OH, OW)
-        Of its class, from `cnnlib.introspection.occlusion_map`.
+        Of its class, from `cnnlib.visualize.occlusion_map`.
     label : int
         The class.
     size, stride : int

@@ -11,8 +11,8 @@ from matplotlib.patches import Rectangle
 
 from cnnlib.figures import style
 from cnnlib.figures.grids import SIGN, TITLE, Grid, draw_grid, draw_image, draw_row
-from cnnlib.introspection import feature_maps
 from cnnlib.layers import Affine, Convolution, Pooling, Relu
+from cnnlib.visualize import feature_maps
 
 ROOM = style.MAX_WIDTH - 2 * style.MARGIN
 HALF = 408  # width of what goes in, and of what comes out
@@ -582,7 +582,7 @@ DRAWN = {
 def _can_show(layer):
     """Whether a unit of this layer can be written out here."""
     if isinstance(layer, Convolution):
-        return type(layer) is Convolution and layer.W.shape[1] == 1 and layer.pad == 0
+        return layer.W.shape[1] == 1 and layer.pad == 0
     if isinstance(layer, Pooling):
         return layer.mode == "max" and layer.pad == 0
     return isinstance(layer, Relu | Affine)

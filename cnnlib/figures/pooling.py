@@ -22,7 +22,7 @@ from cnnlib.figures.grids import (
     output_so_far,
 )
 from cnnlib.layers import Pooling
-from cnnlib.windows import check_images, conv_output_size, im2col, pad_images, sliding_windows
+from cnnlib.windows import check_image_shape, conv_output_size, im2col, pad_images, sliding_windows
 
 ROOM = style.MAX_WIDTH - 2 * style.MARGIN
 STEP = 88  # room for an arrow with its step written over it
@@ -439,7 +439,7 @@ def steps(x, pool_h, pool_w, stride=2, row=0):
     of ``im2col(x, PH, PW, S).reshape(-1, PH * PW)``; the channels are coloured from pale to deep.
     """
     x = np.asarray(x, float)
-    C, H, W = check_images(x[np.newaxis])[1:]
+    _, C, H, W = check_image_shape((1, *np.shape(x)))
     col = im2col(x[np.newaxis], pool_h, pool_w, stride).reshape(-1, pool_h * pool_w)
     if not 0 <= row < len(col):  # (OH*OW*C, PH*PW)
         raise ValueError(f"row {row}: the matrix has {len(col)} rows, 0 to {len(col) - 1}")

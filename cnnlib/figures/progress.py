@@ -11,7 +11,7 @@ from cnnlib.figures.training import curves
 LABELS = 4  # changes that are written out, the latest ones
 
 
-def progress(loss, train_acc, test_acc, changes=()):
+def progress(loss, train_acc, test_acc, changes=(), stopped=None):
     """Show the curves of a run, with a line at each step from which on a setting was another.
 
     Parameters
@@ -22,13 +22,15 @@ def progress(loss, train_acc, test_acc, changes=()):
         Accuracies, 0 to 1, one per epoch; either may be empty.
     changes : list of (int, str, float)
         After how many steps which setting was given which value.
+    stopped : str, optional
+        As for `curves`.
 
     Returns
     -------
     Card
         That of `cnnlib.figures.training.curves`, with the lines.
     """
-    figure = curves(loss, train_acc, test_acc)
+    figure = curves(loss, train_acc, test_acc, stopped)
     loss_axes = figure.axes[1]
     kept = _settled(changes, np.size(loss) / 25)
     for step, _, _ in kept:

@@ -84,15 +84,17 @@ def network(layers, message="Shapes on the arrows, learnt numbers in the boxes")
     )
 
 
-def curves(loss, train_acc, test_acc):
+def curves(loss, train_acc, test_acc, stopped=None):
     """Show the loss of each iteration and the accuracy of each epoch.
 
     Parameters
     ----------
     loss : list of float
-        One value per iteration.
+        One value per iteration. The curve ends before the first that is not finite.
     train_acc, test_acc : list of float
         Accuracies, 0 to 1, one per epoch; either may be empty.
+    stopped : str, optional
+        Why training stopped early: `cnnlib.trainer.Trainer.stopped`.
 
     Returns
     -------
@@ -100,12 +102,12 @@ def curves(loss, train_acc, test_acc):
     """
     loss = np.asarray(loss, float)
     train_acc, test_acc = np.asarray(train_acc, float), np.asarray(test_acc, float)
-    if test_acc.size:
-        message = f"The loss falls, and test accuracy ends at {100 * test_acc[-1]:.1f} %"
-        if loss.size > 1 and loss[-1] >= loss[0]:
-            message = f"Test accuracy ends at {100 * test_acc[-1]:.1f} %"
-    else:
-        message = "Loss during training" if loss.size else "Nothing is trained yet: curves to come"
+    if not np.isfinite(loss).all():
+        first = int(np.isfinite(loss).argmin())
+        stopped = stopped or f"Training failed at iteration {first + 1}: the loss is {loss[first]}."
+        loss = loss[:first]
+    loss = np.clip(loss, -1e100, 1e100)  # sums and axis limits are finite, too
+    message = _outcome(loss, test_acc, stopped)
     canvas = style.Canvas(message)
     last = (
         f"loss from {loss[0]:.3g} to {loss[-1]:.3g} over {loss.size} iterations"
@@ -117,7 +119,7 @@ def curves(loss, train_acc, test_acc):
         canvas.top + 274,
         f"Training curves: {last}"
         + (f"; final test accuracy {100 * test_acc[-1]:.1f} %" if test_acc.size else "")
-        + ".",
+        + (f". {message}." if stopped else "."),
     )
     top = canvas.top + 30
     axs = style.axes(figure, 70, top, 345, 210, "iteration", "")
@@ -133,7 +135,9 @@ def curves(loss, train_acc, test_acc):
             last = np.minimum(iterations + window, loss.size)
             smooth = (sums[last] - sums[first]) / (last - first)
             axs.plot(iterations, smooth, color=style.TEXT_COLORS["input"], lw=1.8)
-        axs.set_ylim(0, max(1e-3, float(np.nanmax(loss))) * 1.05)
+        axs.set_ylim(0, max(1e-3, float(loss.max())) * 1.05)
+        if loss.max() >= 1e4:
+            axs.yaxis.set_major_formatter("{x:.3g}")  # no power of ten above the axis
         axs.set_xlim(0, max(2, loss.size))
     axs.grid(axis="y", color="#e7eaee", lw=0.8)
     axs.set_axisbelow(True)
@@ -173,6 +177,22 @@ def curves(loss, train_acc, test_acc):
     for place, (_, text, role) in zip(places, ends, strict=True):
         style.write(canvas.ax, 803, place, text, 12, style.TEXT_COLORS[role], "bold")
     return figure
+
+
+def _outcome(loss, test_acc, stopped):
+    """Say in a title how training went."""
+    if stopped:
+        return stopped.partition(". ")[0].rstrip(".")
+    if not test_acc.size:
+        return "Loss during training" if loss.size else "Nothing is trained yet: curves to come"
+    ends = f"est accuracy ends at {100 * test_acc[-1]:.1f} %"
+    if loss.size < 2:
+        return f"T{ends}"
+    some = max(1, loss.size // 10)  # batches differ: compare means
+    start, end = loss[:some].mean(), loss[-some:].mean()
+    near = abs(end - start) <= 0.05 * abs(start)
+    how = "hardly changes" if near else "falls" if end < start else "rises"
+    return f"The loss {how}, and t{ends}"
 
 
 def confusion(matrix):

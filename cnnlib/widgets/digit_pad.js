@@ -215,7 +215,7 @@ function render({ model, el }) {
   }
 
   function show() {
-    const { box, input, inputShape, labels, shares, texts, answer, scaled, maps: sentMaps } = model.get("result");
+    const { box, input, inputShape, labels, shares, texts, answer, said, scaled, maps: sentMaps } = model.get("result");
     const found = part("found");
     const [top, left, height, width] = box ?? [0, 0, 0, 0];
     for (const [name, value] of Object.entries({ x: left, y: top, width, height })) found.setAttribute(name, value);
@@ -237,8 +237,6 @@ function render({ model, el }) {
       row.querySelector(".bar").style.width = `${SHARE * (shares[k] ?? 0)}px`;
       row.querySelector(".share").textContent = texts[k] ?? "";
     });
-    // == null: in a browser's Python, None arrives as undefined.
-    const said = answer == null ? "Draw a digit" : `${labels[answer]}, with ${texts[answer]}`;
     if (part("said").textContent !== said) part("said").textContent = said;
     layMaps(sentMaps);
     paintMaps(maps.canvases, sentMaps, look.line.output, look.signs);

@@ -1,7 +1,7 @@
 """The digit pad: draw a digit, and the network answers while the pen moves.
 
 The browser (``digit_pad.js``) follows mouse, pen or finger and sends the drawing, 112 x 112 bytes.
-Python scales and centres it as MNIST's digits are (`cnnlib.centring`), runs it through the
+Python scales and centres it as MNIST's digits are (`centre_digit`), runs it through the
 network, and sends back one *result*: the box, the picture that the network got, the
 probabilities and the feature maps of one layer. The browser draws them, and computes nothing.
 """
@@ -13,10 +13,10 @@ import anywidget
 import numpy as np
 from traitlets import Bytes, Dict, List, Unicode, observe, validate
 
-from cnnlib.centring import as_ink, centre_digit, ink_box
-from cnnlib.datasets import load_digits28
+from cnnlib.datasets import as_ink, centre_digit, ink_box, load_digits28
 from cnnlib.figures import style
-from cnnlib.figures.answers import SHOWN, digit_answer, percent
+from cnnlib.figures.answers import NO_ANSWER, SHOWN, digit_answer, percent
+from cnnlib.layers import softmax
 from cnnlib.widgets.static import with_picture
 
 SIDE = 112  # pixels of the drawing: four for each of MNIST's 28
@@ -50,7 +50,7 @@ class DigitPad(anywidget.AnyWidget):
     centred : ndarray of float32, shape (1, H, W)
         What the network gets; all zeros where nothing is drawn.
     probabilities : ndarray, shape (K,), or None
-        The answer; None where nothing is drawn.
+        The answer; None where nothing is drawn, or where the scores are not finite.
     answer : object or None
         The label with the highest probability.
     maps : ndarray, shape (FN, OH, OW), or None
@@ -146,7 +146,7 @@ class DigitPad(anywidget.AnyWidget):
 
     @property
     def answer(self):
-        """The label with the highest probability; None where nothing is drawn."""
+        """The label with the highest probability; None where there is no answer."""
         return None if self.probabilities is None else self.labels[self.probabilities.argmax()]
 
     @property
@@ -195,13 +195,15 @@ class DigitPad(anywidget.AnyWidget):
         another thread of the kernel in the middle of a training step, whose layers remember what
         went forward until it has gone backward.
         """
-        for name, layer in self.network.layers.items():
-            x = copy.copy(layer).forward(x, train_flg=False)
-            if name == self.layer:
-                self.maps = x[0]
-        scores = x[0].astype(float)
-        powers = np.exp(scores - scores.max())
-        self.probabilities = powers / powers.sum()
+        with np.errstate(all="ignore"):  # a network whose training failed is told below
+            for name, layer in self.network.layers.items():
+                x = copy.copy(layer).forward(x, train_flg=False)
+                if name == self.layer:
+                    self.maps = x[0]
+        if np.isfinite(x).all():
+            self.probabilities = softmax(x.astype(float))[0]
+        else:
+            self.maps = None
 
     def _result(self):
         """Write the present state for the browser."""
@@ -215,9 +217,13 @@ class DigitPad(anywidget.AnyWidget):
             "shares": [] if self.probabilities is None else self.probabilities.tolist(),
             "texts": [] if self.probabilities is None else list(map(percent, self.probabilities)),
             "answer": None if self.probabilities is None else int(self.probabilities.argmax()),
+            "said": "Draw a digit" if self.box is None else NO_ANSWER,
             "scaled": "",
             "maps": {"shape": list(shape), "shown": min(shape[0], SHOWN), "signed": False},
         }
+        if self.probabilities is not None:
+            best = result["answer"]
+            result["said"] = f"{result['labels'][best]}, with {result['texts'][best]}"
         inside = ink_box(self.centred)
         if inside is not None:
             result["scaled"] = f"{self.box[2]} × {self.box[3]} became {inside[2]} × {inside[3]}"
@@ -251,7 +257,8 @@ class DigitPad(anywidget.AnyWidget):
     def __repr__(self):
         H, W = self._shape
         if self.probabilities is None:
-            return f"DigitPad for images (1, {H}, {W}): nothing is drawn"
+            why = "nothing is drawn" if self.box is None else NO_ANSWER
+            return f"DigitPad for images (1, {H}, {W}): {why}"
         share = f"{100 * self.probabilities.max():.0f} %"
         return (
             f"DigitPad for images (1, {H}, {W}): the network answers {self.answer}, with {share}\n"

@@ -9,6 +9,7 @@ after any step, by its button, by an interrupt of the kernel or by an error, and
 import asyncio
 import html
 import math
+import numbers
 import signal
 import time
 from pathlib import Path
@@ -51,7 +52,7 @@ class TrainingPanel(ipywidgets.VBox):
     changes : list of (int, str, float)
         After how many steps which control was set to which value.
     controls : dict
-        "start" (the button), "learning rate" and "batch size", where the optimiser has a learning
+        "start" (the button), "learning rate" and "batch size", where the optimizer has a learning
         rate.
     figure : Card
         The curves so far.
@@ -114,7 +115,8 @@ class TrainingPanel(ipywidgets.VBox):
     def figure(self):
         """The curves so far, as a `Card`."""
         t = self.trainer
-        return progress(t.train_loss_list, t.train_acc_list, t.test_acc_list, self.changes)
+        history = t.train_loss_list, t.train_acc_list, t.test_acc_list
+        return progress(*history, self.changes, t.stopped)
 
     def start(self):
         """Begin the run, or go on with it.
@@ -166,7 +168,7 @@ class TrainingPanel(ipywidgets.VBox):
             self._end(done, how)
 
     def _train(self, steps):
-        """Take steps for a slice of time; return whether they are all done."""
+        """Take steps for a slice of time; return whether there are no more to take."""
         until = time.monotonic() + SLICE
         self._apply()
         for _ in steps:
@@ -232,7 +234,9 @@ class TrainingPanel(ipywidgets.VBox):
     def _end(self, done, how):
         """Say how the run ended."""
         t = self.trainer
-        if done:
+        if done and t.stopped:
+            self._say(t.stopped, ended=True)
+        elif done:
             best = f": test accuracy {t.test_acc_list[-1]:.1%}" if t.test_acc_list else ""
             self._say(f"Done after step {t.current_iter}{best}.".replace("%", " %"), ended=True)
         else:
@@ -260,7 +264,7 @@ class TrainingPanel(ipywidgets.VBox):
         t = self.trainer
         self._bar.max, self._bar.value = max(t.max_iter, 1), t.current_iter
         numbers = [f"step {t.current_iter} of {t.max_iter}, epoch {t.epoch:.1f} of {t.epochs}"]
-        numbers += [f"loss {t.train_loss_list[-1]:.3f}"] if t.train_loss_list else []
+        numbers += _last_loss(t)
         self._numbers.value = (
             '<span style="font-variant-numeric: tabular-nums; white-space: nowrap">'
             f"{', '.join(numbers)}</span>"
@@ -270,7 +274,7 @@ class TrainingPanel(ipywidgets.VBox):
     def __repr__(self):
         t = self.trainer
         texts = [f"step {t.current_iter} of {t.max_iter}"]
-        texts += [f"loss {t.train_loss_list[-1]:.3f}"] if t.train_loss_list else []
+        texts += _last_loss(t)
         texts += [f"test accuracy {100 * t.test_acc_list[-1]:.1f} %"] if t.test_acc_list else []
         return f"TrainingPanel: {', '.join(texts)}" + (f"\n{self.message}" if self.message else "")
 
@@ -296,12 +300,17 @@ def _running_loop():
         ) from None
 
 
+def _last_loss(trainer):
+    """Write the last loss, if there is one."""
+    return [f"loss {x:.3f}" if x < 1e4 else f"loss {x:.3g}" for x in trainer.train_loss_list[-1:]]
+
+
 def _sliders(trainer):
     """Make the sliders for what may change while it runs."""
     common = {"style": {"description_width": "8em"}, "layout": {"width": "min(480px, 98%)"}}
     sliders = {}
-    lr = getattr(trainer.optimizer, "lr", 0)
-    if lr > 0:
+    lr = getattr(trainer.optimizer, "lr", None)
+    if isinstance(lr, numbers.Real) and 0 < lr < math.inf:
         power = math.log10(lr)
         sliders["learning rate"] = ipywidgets.FloatLogSlider(
             lr,

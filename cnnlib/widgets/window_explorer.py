@@ -13,7 +13,7 @@ from pathlib import Path
 import anywidget
 import ipywidgets
 import numpy as np
-from traitlets import Any, Dict, Int, Unicode, observe, validate
+from traitlets import Dict, Int, TraitType, Unicode, observe, validate
 
 from cnnlib.figures import style
 from cnnlib.layers import Pooling
@@ -42,7 +42,7 @@ RANGES = {
 SLIDERS = ("height", "width", "filter_height", "filter_width", "stride", "pad")
 SETTINGS = ("mode", *RANGES, "bias")
 CHANNELS = 4  # at most: more do not fit below each other
-LARGEST = 64  # rows and columns of the padded input, at most
+LARGEST = 64  # rows and columns of the padded input, at most; so any larger stride reads the same
 
 # Figures 7-4 and 7-5 of the book.
 BOOK_INPUT = ((1, 2, 3, 0), (0, 1, 2, 3), (3, 0, 1, 2), (2, 3, 0, 1))
@@ -112,9 +112,10 @@ class WindowExplorer(ipywidgets.VBox):
     (4, 4)
     """
 
-    mode, height, width, stride, pad = (Any() for _ in range(5))
-    filter_height, filter_width, channels, bias = (Any() for _ in range(4))
-    step = Any(0)
+    # Of no type of traitlets: an `Any` would take None without asking `_possible`.
+    mode, height, width, stride, pad = (TraitType(None) for _ in range(5))
+    filter_height, filter_width, channels, bias = (TraitType(None) for _ in range(4))
+    step = TraitType(0)
 
     def __init__(
         self,
@@ -406,9 +407,13 @@ class WindowExplorer(ipywidgets.VBox):
             raise ValueError(f"mode must be one of {list(self.modes)}, got {settings['mode']!r}")
         for name, (least, _) in RANGES.items():
             settings[name] = whole_number(words(name), settings[name], least)
-        if settings["channels"] > CHANNELS:
-            raise ValueError(f"channels must be at most {CHANNELS}, got {settings['channels']}")
-        settings["bias"] = float(_finite(settings["bias"], "bias"))
+            most = CHANNELS if name == "channels" else LARGEST
+            if settings[name] > most:
+                raise ValueError(f"{words(name)} must be at most {most}, got {settings[name]}")
+        bias = _finite(settings["bias"], "bias")
+        if bias.ndim:
+            raise ValueError(f"bias must be one number, got shape {bias.shape}")
+        settings["bias"] = float(bias)
         _output_size(settings)
         for name in ("height", "width"):
             padded = settings[name] + 2 * settings["pad"]
