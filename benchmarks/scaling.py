@@ -1,33 +1,36 @@
 """Measure how time and memory grow with each setting of a convolution and of a training step.
 
-    python benchmarks/scaling.py [--quick] [--plot FILE.png]
+    python benchmarks/scaling.py [--quick] [--turns 5] [--plot FILE.png]
 
 One setting is varied, the others stay. Where a cost grows as a power, cost = a * value**e, its
 logarithm is a straight line of slope e, and least squares find e. Only the four costliest values
-are fitted: in the small ones calls and Python weigh more than arithmetic. Beside each slope
-stands the one that theory says: the same fit through numbers that are counted, not measured.
+are fitted: in the small ones calls and Python weigh more than arithmetic. Beside each slope stands
+the one that theory says: the same fit through numbers that are counted, not measured.
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import book
 import numpy as np
-from book_way import Adam as BookAdam
-from book_way import BookNet
-from book_way import Convolution as BookConvolution
-from bounds import work_of_layer, work_of_network
-from turns import Others, describe_machine, peak_bytes, seconds_in_turn
+from matplotlib.figure import Figure
+from PIL import Image
+from ratios import forward_and_backward, step_of_numpy
+from roofline import work_of_layer, work_of_network
+from timing import Interference, describe_machine, peak_bytes, seconds_in_turn
 
 import cnnlib
-from cnnlib.layers import CACHE, PACK, SMALL
+from cnnlib.figures import style
 from cnnlib.windows import conv_output_size
 
 FITTED = 4  # values, the costliest ones
+# What is counted, and what is measured beside it.
+COLUMNS = ("operations", "time: cnnlib", "time: book", "col", "memory: cnnlib", "memory: book")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The numbers of a convolution; a training step has it as its first layer.
+    """The numbers of a convolution, which is also the first layer of the training step.
 
     Padding by half a filter keeps the output as large as the input at stride 1, so that filters of
     any odd size have as many windows.
@@ -48,36 +51,25 @@ class Setting:
     def out_size(self):
         return conv_output_size(self.size, self.filter_size, self.stride, self.pad)
 
-    def vary(self, name, value):
-        return Setting(**self.__dict__ | {name.replace(" ", "_"): value})
+    @property
+    def col(self):
+        """Numbers in the matrix of all windows."""
+        return self.N * self.out_size**2 * self.C * self.filter_size**2
 
 
 @dataclass
 class Growth:
-    """Costs of one program kind while one setting varies.
-
-    Attributes
-    ----------
-    values : tuple of int
-        Of the setting.
-    seconds, peak : dict of str to list of float
-        Measured, for "cnnlib" and "book"; peak memory in bytes.
-    counted : dict of str to list of float
-        "operations" of the products, numbers in the matrix "col", and the bytes that "cnnlib" and
-        the "book" hold at once: see `count`.
-    """
+    """Costs of the programs of one kind while one setting varies: for each column, a list."""
 
     what: str
     name: str
     values: tuple
-    seconds: dict
-    peak: dict
-    counted: dict
+    costs: dict
 
-    def slope(self, costs):
+    def slope(self, column):
         """Fit the exponent over the values with the most operations."""
-        top = np.argsort(self.counted["operations"])[-FITTED:]
-        return exponent(np.array(self.values)[top], np.array(costs)[top])
+        top = np.argsort(self.costs["operations"])[-FITTED:]
+        return exponent(np.array(self.values)[top], np.array(self.costs[column])[top])
 
 
 def exponent(values, costs):
@@ -93,72 +85,32 @@ def exponent(values, costs):
     return float(e), float(np.abs(np.expm1(y - e * x - log_a)).max())
 
 
-def count(setting, operations, parameters, outputs=1):
-    """Count what theory makes the costs of: operations, numbers, bytes.
-
-    The book's way holds col twice, as laid out and as read by the product, or with its gradient;
-    cnnlib holds that of one image, or of as many as fit into the cache or into a pack, see
-    `cnnlib.layers`. Input, output and parameters stand in both, in float64 and in float32;
-    `outputs` says how many arrays as large as the output there are at once.
-    """
-    N, C, size, FN, F, _ = setting.__dict__.values()
-    image = setting.out_size**2 * C * F**2  # numbers in the col of one image
-    limit = PACK if setting.out_size**2 <= SMALL else CACHE
-    group = max(1, limit // (4 * image))  # images
-    arrays = 2 * N * C * size**2 + outputs * N * FN * setting.out_size**2 + parameters
-    return {
-        "operations": operations,
-        "col": N * image,
-        "cnnlib": 4 * arrays + 2 * 4 * image * min(group, N),
-        "book": 8 * arrays + 2 * 8 * N * image,
+def convolution(s, rng):
+    """Give forward and backward of one convolution, cnnlib's and the book's, and its operations."""
+    x = rng.standard_normal((s.N, s.C, s.size, s.size))
+    dout = rng.standard_normal((s.N, s.filters, s.out_size, s.out_size))
+    W = rng.standard_normal((s.filters, s.C, s.filter_size, s.filter_size))
+    b, x32, dout32, W32 = np.zeros(s.filters), *(a.astype(np.float32) for a in (x, dout, W))
+    layer = cnnlib.Convolution(W32, b, s.stride, s.pad)
+    programs = {
+        "cnnlib": forward_and_backward(layer, x32, dout32),
+        "book": forward_and_backward(book.Convolution(W, b, s.stride, s.pad), x, dout),
     }
+    return programs, work_of_layer(layer, x.shape[1:], s.N).flop
 
 
-# ------------------------------------------------------------------------------ the programs
-
-
-def convolution(setting, rng):
-    """Give forward and backward of one convolution, cnnlib's and the book's, and its counts."""
-    N, C, size, FN, F, S = setting.__dict__.values()
-    OH, pad = setting.out_size, setting.pad
-    x, dout = rng.standard_normal((N, C, size, size)), rng.standard_normal((N, FN, OH, OH))
-    W, b = rng.standard_normal((FN, C, F, F)), np.zeros(FN)
-    book = BookConvolution(W, b, S, pad)
-    x32, dout32, W32, b32 = (a.astype(np.float32) for a in (x, dout, W, b))
-    ours = cnnlib.Convolution(W32, b32, S, pad)
-
-    def run_ours():
-        out = ours.forward(x32)
-        return out, ours.backward(dout32)
-
-    def run_book():
-        out = book.forward(x)
-        return out, book.backward(dout)
-
-    operations = work_of_layer(ours, (C, size, size), N).flop
-    return run_ours, run_book, count(setting, operations, W.size)
-
-
-def training_step(setting, rng):
-    """Give one step of SimpleConvNet with Adam, cnnlib's and the book's, and its counts."""
-    N, C, size, FN, F, S = setting.__dict__.values()
-    pad = setting.pad
-    x, t = rng.random((N, C, size, size), dtype=np.float32), rng.integers(0, 10, N)
-    conv_param = {"filter_num": FN, "filter_size": F, "stride": S, "pad": pad}
-    network = cnnlib.SimpleConvNet((C, size, size), conv_param, rng=0)
-    book, optimizer, book_optimizer = BookNet(network.params, S, pad), cnnlib.Adam(), BookAdam()
-
-    def run_ours():
-        optimizer.update(network.params, network.gradient(x, t))
-        return network.last_layer.loss
-
-    def run_book():
-        book_optimizer.update(book.params, book.gradient(x, t))
-
-    parameters = sum(p.size for p in network.params.values())
-    operations = work_of_network(network, N).flop
-    # Outputs: of the convolution, of ReLU, and a gradient.
-    return run_ours, run_book, count(setting, operations, parameters, outputs=3)
+def training_step(s, rng):
+    """Give one step of SimpleConvNet with Adam, cnnlib's and the book's, and its operations."""
+    x, t = rng.random((s.N, s.C, s.size, s.size), dtype=np.float32), rng.integers(0, 10, s.N)
+    conv_param = {"filter_num": s.filters, "filter_size": s.filter_size}
+    conv_param |= {"stride": s.stride, "pad": s.pad}
+    network = cnnlib.SimpleConvNet((s.C, s.size, s.size), conv_param, rng=0)
+    theirs = book.SimpleConvNet(network.params, s.stride, s.pad)
+    programs = {
+        "cnnlib": step_of_numpy(network, cnnlib.Adam(), x, t, s.N),
+        "book": step_of_numpy(theirs, book.Adam(), x, t, s.N),
+    }
+    return programs, work_of_network(network, s.N).flop
 
 
 # What is measured: how to make it, its usual setting, and the values of each setting.
@@ -189,56 +141,68 @@ PROGRAMS = {
 
 
 def measure(what, name, values, turns):
-    """Vary one setting of one kind of program.
-
-    Returns
-    -------
-    Growth
-    """
+    """Vary one setting of one kind of program, and return the `Growth` of its costs."""
     make, base, _ = PROGRAMS[what]
-    growth = Growth(what, name, values, {}, {}, {})
+    costs = {column: [] for column in COLUMNS}
     for value in values:
-        ours, book, counted = make(base.vary(name, value), np.random.default_rng(0))
-        programs = {"cnnlib": ours, "book": book}
-        for program, seconds in seconds_in_turn(programs, turns, rested=False).items():
-            growth.seconds.setdefault(program, []).append(seconds)
-        for program, run in programs.items():
-            growth.peak.setdefault(program, []).append(peak_bytes(run))
-        for count, number in counted.items():
-            growth.counted.setdefault(count, []).append(number)
-    return growth
-
-
-# ------------------------------------------------------------------------------ what is shown
+        setting = replace(base, **{name.replace(" ", "_"): value})
+        programs, operations = make(setting, np.random.default_rng(0))
+        new = {"operations": operations, "col": setting.col}
+        for program, seconds in seconds_in_turn(programs, turns, pause=False).items():
+            new[f"time: {program}"] = 1e3 * seconds
+            new[f"memory: {program}"] = peak_bytes(programs[program]) / 1e6
+        for column, number in new.items():
+            costs[column].append(number)
+    return Growth(what, name, values, costs)
 
 
 def table(growths):
     """Write the exponents as a Markdown table."""
-    lines = [
-        "| what | grows with | operations | time, cnnlib | time, book | col | bytes, cnnlib "
-        "| memory, cnnlib | bytes, book | memory, book |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    head = ["what", "grows with", *COLUMNS]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for growth in growths:
-        counted = {name: f"{growth.slope(costs)[0]:.2f}" for name, costs in growth.counted.items()}
-        time, memory = (
-            {name: "**{:.2f}** ({:.0%})".format(*growth.slope(c)) for name, c in costs.items()}
-            for costs in (growth.seconds, growth.peak)
-        )
-        cells = [
-            growth.what,
-            f"{growth.name}, {growth.values[0]} to {growth.values[-1]}",
-            counted["operations"],
-            time["cnnlib"],
-            time["book"],
-            counted["col"],
-            counted["cnnlib"],
-            memory["cnnlib"],
-            counted["book"],
-            memory["book"],
-        ]
+        cells = [growth.what, f"{growth.name}, {growth.values[0]} to {growth.values[-1]}"]
+        for column in COLUMNS:
+            form = "**{:z.2f}** ({:.0%})" if ": " in column else "{:z.2f}"  # measured or counted
+            cells.append(form.format(*growth.slope(column)))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def draw(growths):
+    """Draw time and memory against each setting, on logarithmic scales, with the exponents."""
+    kinds = list(dict.fromkeys(growth.what for growth in growths))
+    figure = Figure(figsize=(9, 4.4 * len(kinds)), dpi=100, layout="constrained")
+    for what, part in zip(kinds, figure.subfigures(len(kinds), squeeze=False)[:, 0], strict=True):
+        some = [growth for growth in growths if growth.what == what]
+        part.suptitle(f"{what}: cnnlib (circles) and the book's program (squares)")
+        axes = part.subplots(2, len(some), sharex="col", sharey="row", squeeze=False)
+        for (above, below), growth in zip(axes.T, some, strict=True):
+            draw_panel(above, growth, *COLUMNS[:3])
+            draw_panel(below, growth, *COLUMNS[3:])
+            below.set_xlabel(growth.name)
+            below.set_xticks(growth.values, map(str, growth.values))
+            below.minorticks_off()
+            below.tick_params(axis="x", labelsize=8)
+        axes[0, 0].set_ylabel("time, ms")
+        axes[1, 0].set_ylabel("peak memory, MB")
+    return figure
+
+
+def draw_panel(ax, growth, theory, *measured):
+    for column, role, marker in zip(measured, ("output", "filter"), ("o-", "s-"), strict=True):
+        look = {"color": style.ROLES[role], "label": f"{growth.slope(column)[0]:z.2f}"}
+        ax.loglog(growth.values, growth.costs[column], marker, **look)
+    title = f"{theory}: {growth.slope(theory)[0]:z.2f}"
+    ax.legend(title=title, fontsize=8, title_fontsize=8, frameon=False)
+
+
+def save(figure, file_name):
+    """Write a PNG file with a palette of 64 colors: a quarter of the bytes, to the eye alike."""
+    figure.savefig(file_name)
+    with Image.open(file_name) as image:
+        image = image.convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
+    image.save(file_name, optimize=True)
 
 
 def main():
@@ -249,26 +213,20 @@ def main():
     options = parser.parse_args()
     if options.turns < 1:
         parser.error(f"--turns must be at least 1, got {options.turns}")
-    print(describe_machine())
-    turns = 3 if options.quick else options.turns
-    print(f"Medians of {turns} turns, cnnlib and the book's way in turn.\n")
-    growths, others = [], Others()
+    turns, most = (3, FITTED) if options.quick else (options.turns, None)
+    print(f"{describe_machine()}\nMedians of {turns} turns, cnnlib and the book in turn.\n")
+    growths, watch = [], Interference()
     for what, (_, base, settings) in PROGRAMS.items():
         print(f"{what}: {base}", flush=True)
-        for name, values in settings.items():
-            growths.append(measure(what, name, values[: FITTED if options.quick else None], turns))
-    print(f"\n{table(growths)}\n")
+        growths += [measure(what, name, values[:most], turns) for name, values in settings.items()]
     print(
-        f"Bold: exponents fitted to what was measured at the {FITTED} values with the most "
-        "operations, where fixed\ncosts are small; in parentheses the largest deviation from the "
-        "fit. The others: the same fit through\nwhat is counted, operations of the products, "
-        "numbers in col, bytes held at once.\n"
-        f"Other programs used {others.share():.0%} of the cores meanwhile."
+        f"\n{table(growths)}\n\nBold: exponents of what was measured, fitted to the {FITTED} "
+        "values with the most operations, and the largest\ndeviation from the fit. The others: the "
+        "same fit through what is counted, operations of the products and numbers\nin col. "
+        f"Other programs used {watch.share():.0%} of the cores meanwhile."
     )
     if options.plot:
-        from scaling_plot import save
-
-        save(growths, options.plot)
+        save(draw(growths), options.plot)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from train_mnist import steps_with_falling_rate
 
 import cnnlib
-from cnnlib.trained import KINDS, filter_history, load_trained
+from cnnlib.networks import TRAINED, filter_history, load_trained
 
 HELD_OUT = 5000
 SNAPSHOTS = 30
@@ -30,13 +31,10 @@ def shifted(x, rng, most=2):
     return windows[np.arange(N), :, rows, columns]  # (N, C, H, W)
 
 
-SETTINGS = {
-    "simple": {"epochs": 8, "lr": 0.002, "augment": shifted},
-    "deep": {"epochs": 8, "lr": 0.003, "augment": shifted},
-}
+SETTINGS = {"simple": {"epochs": 8, "lr": 0.002}, "deep": {"epochs": 8, "lr": 0.003}}
 
 
-def train(network, x, t, seed, epochs, lr, augment):
+def train(network, x, t, seed, epochs, lr):
     """Train with Adam, batches of 100 and a learning rate that falls in a straight line to zero.
 
     Returns
@@ -45,14 +43,12 @@ def train(network, x, t, seed, epochs, lr, augment):
         {steps taken: first-layer filters then}, at growing distances.
     """
     trainer = cnnlib.Trainer(
-        network, x, t, x, t, epochs, 100, "Adam", {"lr": lr}, seed=seed, augment=augment
+        network, x, t, x, t, epochs, 100, cnnlib.Adam(lr), seed=seed, augment=shifted
     )
-    last = trainer.max_iter
-    wanted = np.rint(last * (np.arange(SNAPSHOTS) / (SNAPSHOTS - 1)) ** 2).astype(int).tolist()
+    places = np.arange(SNAPSHOTS) / (SNAPSHOTS - 1)
+    wanted = np.rint(trainer.max_iter * places**2).astype(int)
     filters, start = {0: network.params["W1"].copy()}, time.perf_counter()
-    while trainer.current_iter < last:
-        trainer.optimizer.lr = lr * (1 - trainer.current_iter / last)
-        trainer.train_step()
+    for _ in steps_with_falling_rate(trainer, lr):
         if trainer.current_iter in wanted:
             filters[trainer.current_iter] = network.params["W1"].copy()
         if trainer.epoch == int(trainer.epoch):
@@ -64,9 +60,8 @@ def train(network, x, t, seed, epochs, lr, augment):
 
 def make(name, seed, epochs, lr, folder):
     (x, t), (x_test, t_test) = cnnlib.load_mnist(flatten=False)
-    network = KINDS[name](rng=seed)
-    augment = SETTINGS[name]["augment"]
-    filters = train(network, x[:-HELD_OUT], t[:-HELD_OUT], seed, epochs, lr, augment)
+    network = TRAINED[name](rng=seed)
+    filters = train(network, x[:-HELD_OUT], t[:-HELD_OUT], seed, epochs, lr)
     for p in network.params.values():
         p[...] = p.astype(np.float16)
     held_out = network.accuracy(x[-HELD_OUT:], t[-HELD_OUT:])
@@ -83,7 +78,7 @@ def make(name, seed, epochs, lr, folder):
 
 def check():
     _, (x_test, t_test) = cnnlib.load_mnist(flatten=False)
-    for name in KINDS:
+    for name in TRAINED:
         accuracy = load_trained(name).accuracy(x_test, t_test)
         print(f"{name}: {accuracy:.2%} of the {len(x_test):,} test digits")
     steps, filters = filter_history()
@@ -93,7 +88,7 @@ def check():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=[*KINDS, "check"])
+    parser.add_argument("what", choices=[*TRAINED, "check"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, help="instead of those in SETTINGS")
     parser.add_argument("--lr", type=float, help="learning rate at the start, likewise")
@@ -101,9 +96,9 @@ def main():
     options = parser.parse_args()
     if options.what == "check":
         return check()
-    settings = SETTINGS[options.what]
-    epochs, lr = options.epochs or settings["epochs"], options.lr or settings["lr"]
-    make(options.what, options.seed, epochs, lr, options.to)
+    chosen = {"epochs": options.epochs, "lr": options.lr}
+    settings = SETTINGS[options.what] | {k: v for k, v in chosen.items() if v is not None}
+    make(options.what, options.seed, folder=options.to, **settings)
 
 
 if __name__ == "__main__":

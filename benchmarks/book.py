@@ -1,9 +1,9 @@
-"""The training step as a straightforward program writes it: the yardstick of the benchmarks.
+"""The training step as the book writes it: the yardstick of the benchmarks.
 
-float64 throughout, im2col with two loops over the places inside the window, pooling through im2col
-and argmax, Adam with a fresh array for every intermediate result, and, where asked for, a second
-forward pass only to report the loss. It is written anew after the book's description (sections
-6.1.6, 7.4 and 7.5) and agrees with `cnnlib` to rounding; `ratios.py` checks that first.
+float64 throughout, im2col with two loops over the positions inside the window, pooling through
+im2col and argmax, Adam with a fresh array for every intermediate result, and, where asked for, a
+second forward pass only to report the loss. It is written anew after the book's description
+(sections 6.1.6, 7.4 and 7.5); `ratios.py` checks that its gradients are those of `cnnlib`.
 """
 
 import numpy as np
@@ -110,8 +110,8 @@ class Adam:
             params[key] -= lr * self.m[key] / (np.sqrt(self.v[key]) + 1e-7)
 
 
-class BookNet:
-    """SimpleConvNet the book's way, starting from the parameters of a `cnnlib` network."""
+class SimpleConvNet:
+    """The book's network, starting from the parameters of cnnlib's."""
 
     def __init__(self, params, stride=1, pad=0):
         self.params = p = {name: value.astype(np.float64) for name, value in params.items()}
@@ -138,7 +138,7 @@ class BookNet:
         dout /= len(t)
         for layer in reversed(self.layers):
             dout = layer.backward(dout)
-        with_weights = [layer for layer in self.layers if hasattr(layer, "W")]
-        return {f"W{i}": layer.dW for i, layer in enumerate(with_weights, 1)} | {
-            f"b{i}": layer.db for i, layer in enumerate(with_weights, 1)
-        }
+        grads, weighted = {}, [layer for layer in self.layers if hasattr(layer, "W")]
+        for i, layer in enumerate(weighted, start=1):
+            grads[f"W{i}"], grads[f"b{i}"] = layer.dW, layer.db
+        return grads

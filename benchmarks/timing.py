@@ -1,5 +1,6 @@
 """How the benchmarks measure: programs in turn, in one process, on a machine that is described."""
 
+import contextlib
 import os
 import platform
 import time
@@ -8,40 +9,35 @@ import tracemalloc
 import numpy as np
 import threadpoolctl
 
+from cnnlib import networks
+
 PAUSE = 0.03  # seconds; OpenBLAS's threads spin for some 26 ms after a product
-DISTURBED = 0.05  # share of the cores used by others from which a measurement says so
+INTERFERENCE = 0.05  # share of the cores used by other programs from which a row says so
 
 
-def seconds_in_turn(programs, turns, rested=True):
-    """Run programs in turn, A B A B, and give the median time of one call of each.
+def times_in_turn(programs, turns, pause=True):
+    """Run the programs of a dict in turn, A B A B, and return the seconds of each call of each.
 
-    Parameters
-    ----------
-    programs : dict of str to callable
-        Called without arguments.
-    turns : int
-        Number of turns.
-    rested : bool, default True
-        Before each timed call, wait until the threads of the program before have gone to sleep,
-        and make one call that is not timed. Otherwise each program starts at once where the one
-        before has stopped, after a single call of each to warm up.
-
-    Returns
-    -------
-    dict of str to float
-        Seconds.
+    With a pause: before each timed call wait until the threads of the program before sleep, and
+    make one call that is not timed. Otherwise the programs run back to back, after one call each.
     """
     times = {name: [] for name in programs}
     for program in programs.values():
         program()
     for _ in range(turns):
         for name, program in programs.items():
-            if rested:
+            if pause:
                 time.sleep(PAUSE)
                 program()
             start = time.perf_counter()
             program()
             times[name].append(time.perf_counter() - start)
+    return times
+
+
+def seconds_in_turn(programs, turns, pause=True):
+    """Give the median of `times_in_turn` for each program."""
+    times = times_in_turn(programs, turns, pause)
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
@@ -57,7 +53,7 @@ def peak_bytes(program):
         tracemalloc.stop()
 
 
-class Others:
+class Interference:
     """What share of the cores other programs have used since this was made."""
 
     def __init__(self):
@@ -72,7 +68,7 @@ class Others:
     def _seconds():
         """Give the time by the clock, and the processor time of all programs but this one."""
         try:
-            with open("/proc/stat") as file:
+            with open("/proc/stat", encoding="utf-8") as file:
                 user, nice, system, _idle, _waiting, *more = map(int, file.readline().split()[1:9])
         except (OSError, ValueError):
             return time.perf_counter(), 0
@@ -80,25 +76,16 @@ class Others:
         return time.perf_counter(), ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
-def threads():
-    """Give the number of threads of NumPy's BLAS."""
-    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-    return max((pool["num_threads"] for pool in pools), default=1)
+def set_threads(n):
+    """Let NumPy's BLAS, PyTorch and the training step of cnnlib use n threads at most."""
+    threadpoolctl.threadpool_limits(n)  # `import_torch` asks how many there are
+    networks.CORES = n
 
 
-def describe_machine():
-    """Write down the machine and the versions, one line each."""
+def blas():
+    """Describe NumPy's BLAS: a dict with the number of its threads and, where known, its name."""
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-    kernels = [f"{p['internal_api']} {p['version']} ({p.get('architecture', '?')})" for p in pools]
-    lines = [
-        f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}",
-        f"numpy {np.__version__}, {', '.join(kernels) or 'BLAS unknown'}, {threads()} threads",
-    ]
-    torch = import_torch()
-    if torch:
-        lines.append(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    return "\n".join(lines)
+    return max(pools, key=lambda pool: pool["num_threads"], default={"num_threads": 1})
 
 
 def import_torch():
@@ -107,17 +94,23 @@ def import_torch():
         import torch
     except ImportError:
         return None
-    torch.set_num_threads(threads())
+    torch.set_num_threads(blas()["num_threads"])
     return torch
 
 
-def _processor():
-    """Name the processor, as far as the system tells."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [
-                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
-            ]
-        return names[0]
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
+def describe_machine():
+    """Write down the machine and the versions, one line each."""
+    processor = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, StopIteration):  # Linux tells more on most processors
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            processor = next(line.split(": ")[1].strip() for line in file if "model name" in line)
+    system = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    pool, torch = blas(), import_torch()
+    name, version, kind = (pool.get(k, "?") for k in ("internal_api", "version", "architecture"))
+    lines = [
+        f"{processor}, {system}",
+        f"numpy {np.__version__}, {name} {version} ({kind}), {pool['num_threads']} threads",
+    ]
+    if torch:
+        lines.append(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    return "\n".join(lines)
