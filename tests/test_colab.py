@@ -18,6 +18,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What we import and Colab brings along. Its ipywidgets and IPython were older than we ask for when
 # this was written, and must stay: its page knew no newer widgets (googlecolab/colabtools, #4525).
 IN_COLAB = {"numpy", "matplotlib", "ipywidgets", "ipython", "traitlets", "requests", "tqdm"}
+IN_COLAB |= {"threadpoolctl"}  # scikit-learn, which is there, needs it
 
 
 def first_code(path):
@@ -64,7 +65,7 @@ def test_every_notebook_begins_with_the_cell(path):
 def test_in_colab_it_installs_what_is_missing_there(colab, without_cnnlib):
     package, others = run(SOURCE)
     assert package.startswith("%pip install --quiet --no-deps git+https://github.com/")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {Requirement(text).name for text in project["dependencies"]}
     assert others == f"%pip install --quiet {' '.join(sorted(needed - IN_COLAB))}"
 

@@ -13,26 +13,21 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cnnlib"
 CORE = {
-    "memory",
     "windows",
     "naive",
     "layers",
-    "partial",
-    "ladder",
+    "fast",
+    "gradients",
     "networks",
-    "lenet",
+    "classics",
     "optimizers",
     "trainer",
-    "trained",
-    "gradients",
-    "introspection",
     "datasets",
-    "centring",
-    "sizes",
+    "visualize",
 }
 # Room -> what its modules may import from outside the standard library and from cnnlib.
 MAY_IMPORT = {
-    "core": ({"numpy", "pooch", "requests", "tqdm"}, CORE),
+    "core": ({"numpy", "pooch", "requests", "tqdm", "threadpoolctl"}, CORE),
     "figures": ({"numpy", "matplotlib"}, CORE | {"figures"}),
     "widgets": (
         {"numpy", "ipywidgets", "anywidget", "traitlets", "IPython"},
@@ -91,8 +86,27 @@ def test_import_cnnlib_loads_the_core_alone():
     ).stdout.split()
     assert "numpy" in loaded and "cnnlib" in loaded
     heavy = {"matplotlib", "ipywidgets", "IPython", "traitlets", "pooch", "requests"}
-    heavy |= {"tqdm", "scipy"}
+    heavy |= {"tqdm", "scipy", "threadpoolctl"}
     assert not heavy & set(loaded)
+
+
+def test_modules_of_the_core_build_on_those_before_them():
+    """The reading order of cnnlib/__init__.py: each module needs only those above it."""
+    text = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")))
+    order = re.findall(r"^    (\w+) {2,}", text.split("Notation")[0], re.MULTILINE)
+    assert set(order) == CORE
+    for number, name in enumerate(order):
+        for module, taken in imports(Path(f"{name}.py")):
+            parts = module.split(".")
+            if parts[0] == "cnnlib":
+                needed = set(parts[1:2] or taken)
+                assert needed <= set(order[:number]), f"{name} imports {needed}"
+
+
+def test_fast_is_imported_in_three_places():
+    """The only seam between the two floors: networks, classics, and the package's public names."""
+    users = {str(path) for path in modules() for name, _ in imports(path) if name == "cnnlib.fast"}
+    assert users <= {"__init__.py", "networks.py", "classics.py", "visualize.py"}
 
 
 def test_nothing_touches_the_global_seed():
@@ -103,17 +117,18 @@ def test_nothing_touches_the_global_seed():
 
 
 def requirements(lines):
-    """Return {name: bounds} from lines such as "numpy>=2.0,<3"."""
+    """Return {name: bounds} from lines such as "numpy>=2.0,<3", without markers."""
     found = {}
     for line in lines:
-        name, bounds = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*(.*)", line).groups()
+        requirement, _, _ = line.partition(";")
+        name, bounds = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*(.*)", requirement).groups()
         found[name.lower()] = ",".join(sorted(bounds.replace(" ", "").split(",")))
     return found
 
 
 def test_environment_yml_names_the_same_bounds():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert environment["name"] == project["name"] == "cnnlib"
     assert environment["channels"] == ["conda-forge"]
     *conda, pip = environment["dependencies"]
