@@ -6,10 +6,9 @@
    trained, `ScaledTanh`, a table-connected layer (`TableConvolution`), and an output that compares
    with stored pictures (`RBF`, `RBFLoss`)
 
-Settings and shapes that do not go together raise ValueError. Sources: LeCun, Bottou, Bengio and
-Haffner, "Gradient-Based Learning Applied to Document Recognition", Proceedings of the IEEE 86
-(1998), section II and appendix A; Krizhevsky, Sutskever and Hinton, "ImageNet Classification with
-Deep Convolutional Neural Networks" (2012), section 3.
+Sources: LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document
+Recognition", Proceedings of the IEEE 86 (1998), section II and appendix A; Krizhevsky, Sutskever
+and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (2012), section 3.
 """
 
 import numpy as np
@@ -36,12 +35,8 @@ from cnnlib.windows import (
 class LeNet(Stack):
     """LeNet as in the book: conv - pool - conv - pool - conv - affine - affine, sigmoids between.
 
-    ::
-
-        C1  6 x 28 x 28    S2  6 x 14 x 14    C3  16 x 10 x 10    S4  16 x 5 x 5
-        C5  120 x 1 x 1    F6  84             Output  10
-
-    are the published shapes, which a 28 x 28 image reaches with pad 2.
+    A 28 x 28 image reaches the published shapes with pad 2: C1 6 x 28 x 28, S2 6 x 14 x 14,
+    C3 16 x 10 x 10, S4 16 x 5 x 5, C5 120 x 1 x 1, F6 84, output 10.
 
     Parameters
     ----------

@@ -215,31 +215,27 @@ def largest_ahead(run, ahead, size, step):
     return largest, offset
 
 
-_lock, _limits = threading.Lock(), []  # of the contexts that are open, in whatever thread
+_lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def one_blas_thread():
     """Let BLAS run on one thread: more gain nothing in a training step, and wait on a busy machine.
 
-    Contexts may be nested and may overlap in several threads: the last one to end restores.
+    A context inside another one, or beside one of another thread, leaves the number to that one.
     """
     with _lock:
-        _limits.append(_limits[0] if _limits else _blas().limit(limits=1, user_api="blas"))
-    try:
+        one = all(blas.num_threads == 1 for blas in _blas().lib_controllers)
+        limit = contextlib.nullcontext() if one else _blas().limit(limits=1)
+    with limit:
         yield
-    finally:
-        with _lock:
-            limit = _limits.pop()
-            if not _limits:
-                limit.restore_original_limits()
 
 
 @functools.cache
 def _blas():
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")
 
 
 if sys.platform == "emscripten":  # in a browser there is one thread

@@ -488,7 +488,7 @@ def class_indices(t, N, K):
     They may be given as whole numbers 0..K-1 of shape (N,) or (N, 1), or as one-hot rows (N, K);
     anything else raises ValueError.
     """
-    t = np.asarray(t)
+    t = np.atleast_1d(t)
     if t.shape == (N, K):
         if not ((t == 0) | (t == 1)).all() or not (t.sum(axis=1) == 1).all():
             raise ValueError(f"labels of shape (N, K) = {t.shape} must be one-hot rows")

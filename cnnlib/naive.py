@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnlib.windows import (
     check_float,
-    check_float_images,
+    check_image_shape,
     check_parameters,
     check_pooling,
     feature_maps_shape,
@@ -177,14 +177,16 @@ def _check_convolution(x, W, b, stride, pad):
     """Return N, FN, OH, OW and plain settings; raise ValueError where something does not fit."""
     check_parameters(W, b, "(FN, C, FH, FW)", bias_axis=0)
     stride, pad = whole_number("stride", stride), whole_number("pad", pad, least=0)
-    N, *image_shape = check_float_images(x)
+    check_float(x)
+    N, *image_shape = check_image_shape(x.shape)
     return N, *feature_maps_shape(image_shape, W.shape, stride, pad), stride, pad
 
 
 def _check_pooling(x, pool_h, pool_w, stride, pad):
     """Return N, C, OH, OW and plain settings; raise ValueError where something does not fit."""
     settings = check_pooling(pool_h, pool_w, stride, pad)
-    N, *image_shape = check_float_images(x)
+    check_float(x)
+    N, *image_shape = check_image_shape(x.shape)
     return N, *pooled_shape(image_shape, *settings), *settings
 
 

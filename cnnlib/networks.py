@@ -1,15 +1,15 @@
 """Networks: a list of layers, and a loss at the end.
 
 `SimpleConvNet` is the network of section 7.5, written out as the book lists it. What it shares with
-all others (predict, loss, accuracy, gradient, saving) stands above it in `Network`, and is short
-because every layer has the same two methods, forward and backward. `DeepConvNet` (section 7.6.2)
-is stacked layer by layer, as are the networks of `cnnlib.classics`. `load_trained` gives either
-with weights that have learned MNIST.
+all others (predict, loss, accuracy, gradient, saving) stands above it in `Network`. `DeepConvNet`
+(section 7.6.2) is stacked layer by layer, as are the networks of `cnnlib.classics`. `load_trained`
+gives either with weights that have learned MNIST.
 """
 
 import contextlib
 import contextvars
 import copy
+import functools
 import math
 import os
 import secrets
@@ -26,7 +26,7 @@ import numpy as np
 from cnnlib.fast import Convolution, Pooling, one_blas_thread
 from cnnlib.gradients import numerical_gradient, repeatable_loss
 from cnnlib.layers import Affine, Dropout, Relu, Sigmoid, SoftmaxWithLoss, class_indices, softmax
-from cnnlib.windows import whole_number
+from cnnlib.windows import check_float, whole_number
 
 PARTS = 2  # of a batch, for `Network.gradient`: fixed, so that all machines get the same numbers
 CORES = 1 if sys.platform == "emscripten" else os.cpu_count() or 1  # in a browser: no threads
@@ -102,6 +102,7 @@ class Network:
 
     def check_images(self, x):
         """Raise ValueError unless x is a batch of the images this network was built for."""
+        check_float(x)
         if np.shape(x)[1:] != self.input_dim:
             raise ValueError(
                 f"{type(self).__name__} was built for images (C, H, W) = {self.input_dim}, a "
@@ -119,10 +120,9 @@ class Network:
         """Compute the share of right answers over all images x with labels t, 0 to 1.
 
         `batch_size` images go through the network at a time, in the end what is left of them.
-        Scores that are NaN are no answer, and not right. Without images, or without a label for
-        each, there is a ValueError.
+        Scores that are NaN are no answer. ValueError without images, or a label for each.
         """
-        batch_size = whole_number("batch_size", batch_size)
+        batch_size, t = whole_number("batch_size", batch_size), np.atleast_1d(t)
         if len(x) == 0 or len(x) != len(t):
             raise ValueError(f"accuracy needs samples and a label for each: {len(x)} and {len(t)}")
         right = 0
@@ -137,25 +137,25 @@ class Network:
         """Compute the gradient of the loss by every parameter, by backpropagation.
 
         It is ``loss(x, t)`` and then ``backward()``, for the two halves of a batch in two threads;
-        their gradients, each with its share of the loss, are added up.
-
-        Names and shapes are those of `params`; the loss is then in ``network.last_layer.loss``.
+        their gradients, each with its share of the loss, are added up. Names and shapes are those
+        of `params`, and ``network.last_layer.loss`` is the loss.
         """
         self.check_images(x)
+        t = np.atleast_1d(t)
         if len(x) != len(t):
             raise ValueError(f"gradient needs a label for each image: {len(x)} and {len(t)}")
-        n = max(1, min(PARTS, len(x)))
+        n = min(PARTS, len(x))
         parts = [self._part(seed) for seed in self.rng.integers(2**63, size=n)]
 
         def forward_and_back(context, part, x_part, t_part):
-            share = len(x_part) / max(1, len(x))
+            share = len(x_part) / len(x)
             loss = share * context.run(part.loss, x_part, t_part)
             return loss, context.run(part.backward, share)
 
-        with one_blas_thread(), ThreadPoolExecutor(n) as pool:
-            each = map if CORES == 1 else pool.map
+        each = map if CORES == 1 else _pool(os.getpid()).map
+        with one_blas_thread():
             contexts = [contextvars.copy_context() for _ in parts]  # np.errstate counts there, too
-            halves = np.array_split(x, n), np.array_split(np.asarray(t), n)
+            halves = np.array_split(x, n), np.array_split(t, n)
             (total, grads), *others = each(forward_and_back, contexts, parts, *halves)
         for loss, more in others:
             total += loss
@@ -169,9 +169,10 @@ class Network:
         part = copy.copy(self)
         part.layers = {name: copy.copy(layer) for name, layer in self.layers.items()}
         part.last_layer = copy.copy(self.last_layer)
+        part.rng = np.random.default_rng(seed)
         for layer in part.layers.values():
-            if isinstance(layer, Dropout):
-                layer.rng = np.random.default_rng(seed)
+            if hasattr(layer, "rng"):
+                layer.rng = part.rng
         return part
 
     def backward(self, dout=1):
@@ -181,7 +182,7 @@ class Network:
         with one_blas_thread():
             for layer in reversed(others):
                 dout = layer.backward(dout)
-            if isinstance(first, Convolution):
+            if type(first) is Convolution:
                 first.backward(dout, need_dx=False)  # nobody reads the gradient by the images
             else:
                 first.backward(dout)
@@ -288,6 +289,12 @@ class Network:
         return (std * self.rng.standard_normal(shape, dtype=np.float32)).astype(self.dtype)
 
 
+@functools.cache
+def _pool(process):
+    """Start the threads of a process, which a fork does not inherit: they keep their memory."""
+    return ThreadPoolExecutor(PARTS)
+
+
 def _float_dtype(dtype):
     """Return a floating-point dtype, or raise ValueError."""
     dtype = np.dtype(dtype)
@@ -298,12 +305,14 @@ def _float_dtype(dtype):
 
 def _npy_header(archive, member):
     """Return the name of an array in an open .npz archive, and (shape, dtype) from its header."""
+    packed = archive.getinfo(member).compress_type  # others unpack far more than is asked for
+    if not member.endswith(".npy") or packed not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member} is not as NumPy writes it")
     with archive.open(member) as file:
-        major, _ = np.lib.format.read_magic(file)
-        read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-        shape, _, dtype = read[major](file)
-    if dtype.hasobject:
-        raise ValueError(f"{member} is a pickle")
+        version = np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if version != (1, 0) or dtype.hasobject:
+        raise ValueError(f"{member} is not as NumPy writes plain arrays")
     return member.removesuffix(".npy"), (shape, dtype)
 
 
@@ -471,7 +480,7 @@ class DeepConvNet(Stack):
         super().__init__(input_dim, dtype, rng)
         self.weight_init_std = weight_init_std
         squash, self.gain = activation_layer(activation)
-        if len(filter_nums) != 6:
+        if np.shape(filter_nums) != (6,):
             raise ValueError(f"filter_nums must be six numbers, got {filter_nums}")
         for i, filter_num in enumerate(filter_nums, start=1):
             self._add_convolution(f"Conv{i}", filter_num, 3, pad=0 if i < 5 else 1)

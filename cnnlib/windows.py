@@ -255,17 +255,11 @@ def check_image_shape(shape):
     return shape
 
 
-def check_float_images(x):
-    """Return the shape (N, C, H, W) of a batch of floating-point images, or raise ValueError."""
-    check_float(x)
-    return check_image_shape(x.shape)
-
-
 def check_parameters(W, b, axes, bias_axis):
     """Return W and b, one bias for each output; raise ValueError where they do not fit.
 
-    `axes` names the axes W must have, such as "(FN, C, FH, FW)", and `bias_axis` is the one of
-    them that b must have, too. A b that is a single number is the same bias for every output.
+    `axes` names the axes of W, such as "(FN, C, FH, FW)"; b has axis number `bias_axis` of them. A
+    b that is a single number is the same bias for every output.
     """
     letters = axes.strip("()").split(", ")
     array = isinstance(W, np.ndarray)

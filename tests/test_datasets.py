@@ -8,19 +8,41 @@ import struct
 import subprocess
 import sys
 import threading
+import time
+import tracemalloc
+import warnings
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pooch
 import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from cnnlib import datasets
-from cnnlib.datasets import load_digits28, load_fashion_mnist, load_mnist, read_idx
+from cnnlib.datasets import (
+    as_ink,
+    centre_digit,
+    ink_box,
+    load_digits28,
+    load_fashion_mnist,
+    load_mnist,
+    read_idx,
+)
 
 MIRRORS = dict(datasets.MIRRORS)  # the real ones; every test starts without
 REAL_DATA = os.environ.get("CNNLIB_DATA_DIR")
 # Of all pictures and labels, training ones first: the split depends on NumPy keeping its stream.
 DIGITS_HASH = "7a07db3c2f9a7e22cb6945af5b9fe70a88ae3b9ce04080efb4fad806965d7631"
+needs_mnist = pytest.mark.skipif(
+    not (REAL_DATA and Path(REAL_DATA, "mnist").is_dir()),
+    reason="CNNLIB_DATA_DIR does not hold MNIST",
+)
 LOADERS = [("mnist", load_mnist), ("fashion-mnist", load_fashion_mnist)]
 
 
@@ -30,7 +52,7 @@ def isolated(monkeypatch, tmp_path):
     monkeypatch.delenv("CNNLIB_DATA_DIR", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(datasets, "_cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache")
     for name in datasets.MIRRORS:
         monkeypatch.setitem(datasets.MIRRORS, name, ())
 
@@ -185,12 +207,16 @@ GOOD = idx_bytes(np.arange(6).reshape(2, 3))
         (GOOD[:7], "ends after 7 bytes.*2 axes alone has 12"),
         (GOOD[:-1], r"5 bytes.*expected 6 for shape \(2, 3\).*truncated"),
         (GOOD + b"\0", "7 bytes.*expected 6.*too long"),
-        (b"\0\0\x08\x02" + b"\xff" * 8, "expected 18446744065119617025 .*truncated"),
+        (b"\0\0\x08\x02" + b"\xff" * 8, "18446744065119617025 bytes promised"),
+        (b"\0\0\x08\0" + b"\1", "0 axes"),
+        (b"\0\0\x08\x04" + b"\0" * 16, r"4 axes, expected 1 \(labels\) to 3"),
         (packed(GOOD)[:-9], "damaged gzip"),  # cut off
         (packed(GOOD) + b"more", "damaged gzip"),
         (packed(GOOD)[:-8] + b"\1" * 8, "damaged gzip"),  # wrong check sum
         (b"\x1f\x8b\x08\0" + b"\xff" * 30, "damaged gzip"),  # no deflate stream
         (packed(GOOD[:-1]), "truncated"),
+        (packed(GOOD + b"more"), "at least 7 bytes.*expected 6.*too long"),
+        (packed(GOOD[:7]), "ends after 7 bytes"),
     ],
 )
 def test_read_idx_refuses(tmp_path, content, message):
@@ -198,6 +224,30 @@ def test_read_idx_refuses(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"some-file.*{message}"):
         read_idx(path)
+
+
+def test_read_idx_believes_no_header_beyond_the_limit(tmp_path, monkeypatch):
+    path = tmp_path / "some-file"
+    path.write_bytes(packed(GOOD))
+    monkeypatch.setattr(datasets, "LARGEST", 6)
+    assert read_idx(path).size == 6
+    monkeypatch.setattr(datasets, "LARGEST", 5)
+    with pytest.raises(ValueError, match="some-file: 6 bytes promised, expected at most 5"):
+        read_idx(path)
+
+
+def test_read_idx_unpacks_no_more_than_promised(tmp_path):
+    """A bomb: 40 kB that hold 40 MB, behind a header that promises 6 bytes."""
+    path = tmp_path / "some-file"
+    path.write_bytes(packed(GOOD + bytes(40_000_000)))
+    assert path.stat().st_size < 50_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"some-file: at least 7 bytes.*too long"):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 # --- files in a folder of one's own -----------------------------------------------------------
@@ -232,11 +282,67 @@ def test_options_of_mnist(tmp_path):
     np.testing.assert_array_equal(t.argmax(axis=1), arrays[1])
 
 
-def test_the_folder_itself_instead_of_the_one_around_it(tmp_path):
-    (tmp_path / "mnist").mkdir()
-    (tmp_path / "mnist" / datasets.FILES[1]).write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match="mnist holds such files: name the folder around"):
-        load_mnist(folder=tmp_path / "mnist")
+PLACES = {
+    "mnist": ["mnist", "MNIST/raw", "raw", "."],
+    "fashion-mnist": ["fashion-mnist", "FashionMNIST/raw", "raw", "."],
+}
+
+
+@pytest.mark.parametrize(("name", "load"), LOADERS)
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("dot", [False, True])
+@pytest.mark.parametrize("own_folder", [False, True])
+@pytest.mark.parametrize("place", range(4))
+def test_usual_places_and_names(tmp_path, name, load, ending, dot, own_folder, place):
+    arrays = made_up()
+    for file_name, array in zip(datasets.FILES, arrays, strict=True):
+        plain = file_name.removesuffix(".gz")
+        plain = plain.replace("-idx", ".idx") if dot else plain
+        folder = tmp_path / PLACES[name][place] / (plain if own_folder else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        # As a browser may leave them: unpacked, but with the old name.
+        (folder / (plain + ("" if own_folder else ending))).write_bytes(idx_bytes(array))
+    (x, t), _ = load(normalize=False, folder=tmp_path)
+    np.testing.assert_array_equal(x, arrays[0].reshape(-1, 784))
+    np.testing.assert_array_equal(t, arrays[1])
+
+
+def test_a_complete_place_comes_before_an_incomplete_one(tmp_path):
+    (write_set(tmp_path / "mnist", made_up(n_train=4)) / datasets.FILES[3]).unlink()
+    write_set(tmp_path / "MNIST" / "raw", made_up(n_train=6), compress=False)
+    write_set(tmp_path, made_up(n_train=8))
+    (x, _), _ = load_mnist(folder=tmp_path)
+    assert len(x) == 6
+
+
+@pytest.mark.parametrize("folder", [".", "data"])
+def test_a_folder_of_another_name_is_pointed_at(tmp_path, folder):
+    digits = write_set(tmp_path / "data" / "my digits", made_up())
+    with pytest.raises(FileNotFoundError) as caught:
+        load_mnist(folder=tmp_path / folder)
+    assert f"{digits} has such files: give that folder" in str(caught.value)
+    assert load_mnist(folder=digits)
+    with pytest.raises(FileNotFoundError, match=r"not in .*mnist, with or without .gz: train-im"):
+        load_mnist(folder=tmp_path / "nowhere")
+
+
+def test_the_other_data_set_is_not_pointed_at(tmp_path):
+    write_set(tmp_path / "mnist", made_up())
+    write_set(tmp_path / "MNIST" / "raw", made_up())
+    with pytest.raises(FileNotFoundError) as caught:
+        load_fashion_mnist(folder=tmp_path)
+    assert "has such files" not in str(caught.value)
+
+
+def test_the_other_data_set_is_not_taken_for_this_one(tmp_path):
+    """Both have files of the same names, and the folder need not be called after either."""
+    for (name, load), (other, load_other) in (LOADERS, LOADERS[::-1]):
+        arrays = made_up(n_train=12)
+        arrays[1][:10] = [int(label) for label in datasets.FIRST_LABELS[name]]
+        folder = write_set(tmp_path / f"some {name}", arrays)
+        assert load(folder=folder)
+        with pytest.raises(ValueError, match=f"train-labels.* of {name}, expected {other}$"):
+            load_other(folder=folder)
 
 
 def test_missing_files_are_named(tmp_path):
@@ -246,7 +352,7 @@ def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         load_mnist(folder=tmp_path)
     message = str(caught.value)
-    assert str(folder) in message
+    assert str(folder) in message and "has such files" not in message
     assert [name in message for name in datasets.FILES] == [False, True, True, False]
 
 
@@ -277,7 +383,8 @@ def test_files_that_do_not_fit_are_refused(tmp_path, order, change, message):
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
-        super().do_GET()
+        if not self.path.startswith("/hangs-up/"):
+            super().do_GET()
 
     def log_message(self, *args):
         pass
@@ -360,6 +467,66 @@ def test_next_mirror_is_tried(tmp_path, monkeypatch, server, dead_mirror, publis
     assert cached(tmp_path) == sorted(datasets.FILES)
 
 
+def test_a_dead_mirror_is_asked_once(monkeypatch, server, publish):
+    publish("mnist", made_up())
+    use_mirrors(monkeypatch, "mnist", server.url + "hangs-up/", server.url + "good/")
+    load_mnist()
+    assert server.asked == ["/hangs-up/" + datasets.FILES[0]] + [
+        "/good/" + file_name for file_name in datasets.FILES
+    ]
+
+
+def test_mirrors_are_not_waited_for_long(monkeypatch):
+    """Silence is limited for each read, and time in all for the whole data set."""
+    limits = []
+
+    class Silent:
+        def __init__(self, timeout, **kwargs):
+            limits.append(timeout)
+
+        def __call__(self, url, file, _):
+            clock[0] += 40
+            raise requests.ConnectTimeout("silence")
+
+    clock = [0]
+    times = SimpleNamespace(monotonic=lambda: clock[0], time=time.time)
+    monkeypatch.setattr(datasets, "time", times)
+    monkeypatch.setattr(datasets, "PATIENCE", 60)
+    monkeypatch.setattr(pooch, "HTTPDownloader", Silent)
+    use_mirrors(monkeypatch, "mnist", *(f"https://{i}.invalid/" for i in range(5)))
+    with pytest.raises(ConnectionError, match=r"silence(.|\n)*not done in 60 s"):
+        load_mnist()
+    assert limits == [datasets.SILENCE, datasets.SILENCE] and datasets.SILENCE <= 10
+
+
+def test_a_slow_mirror_is_cut_off_in_the_middle_of_a_file(tmp_path, monkeypatch, server, publish):
+    publish("mnist", made_up())  # the first file comes in four pieces
+    clock = iter(range(100))
+    times = SimpleNamespace(monotonic=lambda: next(clock), time=time.time)
+    monkeypatch.setattr(datasets, "time", times)
+    monkeypatch.setattr(datasets, "PATIENCE", 2)
+    use_mirrors(monkeypatch, "mnist", server.url + "good/")
+    with pytest.raises(ConnectionError, match="not done in 2 s; finished files are kept"):
+        load_mnist()
+    assert server.asked == ["/good/" + datasets.FILES[0]]
+    assert cached(tmp_path) == []
+
+
+def test_what_a_killed_download_left_is_removed(tmp_path, monkeypatch, server, publish):
+    publish("mnist", made_up())
+    use_mirrors(monkeypatch, "mnist", server.url + "good/")
+    cache = tmp_path / "cache" / "mnist"
+    cache.mkdir(parents=True)
+    (cache / "tmpstale").write_bytes(b"half a file")
+    os.utime(cache / "tmpstale", times=(time.time() - 100,) * 2)
+    (cache / "tmpother").write_bytes(b"another process is writing this")
+    load_mnist()
+    assert cached(tmp_path) == sorted([*datasets.FILES, "tmpother"])
+    os.utime(cache / "tmpother", times=(time.time() - 100,) * 2)
+    load_mnist()  # from the cache
+    assert cached(tmp_path) == sorted(datasets.FILES) and len(server.asked) == 4
+
+
 def test_wrong_hash_everywhere_leaves_nothing_in_the_cache(tmp_path, monkeypatch, server, publish):
     folder = publish("mnist", made_up())
     (folder / datasets.FILES[0]).write_bytes(b"something else")
@@ -395,7 +562,7 @@ def test_without_network_the_message_gives_each_reason_and_the_way_out(
 def test_unwritable_cache_names_the_folder(tmp_path, monkeypatch, server, publish):
     publish("mnist", made_up())
     use_mirrors(monkeypatch, "mnist", server.url + "good/", server.url + "good/")
-    (tmp_path / "cache").write_text("a file where the folder should be")
+    (tmp_path / "cache").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(OSError, match="cannot keep train-images") as caught:
         load_mnist()
     message = str(caught.value)
@@ -415,23 +582,206 @@ def test_cache_without_permission_names_the_folder(tmp_path, monkeypatch):
         load_mnist()
 
 
+# --- centring a drawing ------------------------------------------------------------------------
+
+
+def block_means(image, rows, columns):
+    """Scale by the definition: repeat pixels until the new ones are whole blocks of them."""
+    height, width = image.shape
+    fine = image.repeat(rows, axis=0).repeat(columns, axis=1)
+    return fine.reshape(rows, height, columns, width).mean(axis=(1, 3))
+
+
+def drawings():
+    return hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40)))
+
+
+def box_by_definition(ink):
+    """Ink above a twentieth of the brightest, and any ink within a twentieth of its box."""
+    ((rows, columns),) = ndimage.find_objects((ink > 0.05 * ink.max()).astype(int))
+    length = max(rows.stop - rows.start, columns.stop - columns.start)
+    frame = np.zeros(ink.shape, bool)
+    frame[rows, columns] = True
+    frame = ndimage.binary_dilation(frame, np.ones((3, 3)), iterations=-(-length // 20))
+    ((rows, columns),) = ndimage.find_objects((frame & (ink > 0)).astype(int))
+    return rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start
+
+
+@given(drawings(), st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=200, deadline=None)
+def test_scaled_and_centred_as_defined(drawing, H, W):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ink of any strength, anywhere
+        out = centre_digit(drawing, (H, W))
+    assert out.shape == (H, W) and out.dtype == np.float32
+    found = ink_box(drawing)
+    if found is None:
+        assert not drawing.any() and not out.any()
+        return
+    top, left, height, width = found
+    digit = drawing[top : top + height, left : left + width] / 255
+    assert found == box_by_definition(drawing / 255)
+    assert digit[0].any() and digit[-1].any() and digit[:, 0].any() and digit[:, -1].any()
+    box = max(1, round(min(H, W) * 20 / 28))
+    rows, columns = (max(1, round(side * box / max(height, width))) for side in (height, width))
+    assert max(rows, columns) == box
+    expected = block_means(digit, rows, columns)
+    place = np.argmax([  # wherever it was put
+        np.allclose(out[i : i + rows, j : j + columns], expected, atol=1e-6)
+        for i in range(H - rows + 1)
+        for j in range(W - columns + 1)
+    ])  # fmt: skip
+    i, j = divmod(int(place), W - columns + 1)
+    assert np.allclose(out[i : i + rows, j : j + columns], expected, atol=1e-6)
+    assert np.isclose(out.sum(), expected.sum(), rtol=1e-5)
+    centre = ndimage.center_of_mass(out.astype(float))
+    for middle, size, start, length in zip(centre, (H, W), (i, j), (rows, columns), strict=True):
+        stopped = start == 0 or start == size - length
+        assert abs(middle - size // 2) <= 0.5 + 1e-4 or stopped
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (3, 11), (9, 2)])
+def test_place_and_size_of_the_drawing_do_not_matter(times, top, left):
+    _, (x, _) = load_digits28()
+    for digit in x[:10, 0]:
+        row, column, height, width = ink_box(digit)
+        large = digit[row : row + height, column : column + width]
+        large = large.repeat(times, axis=0).repeat(times, axis=1)
+        drawing = np.zeros((120, 130), np.float32)
+        drawing[top : top + large.shape[0], left : left + large.shape[1]] = large
+        assert np.allclose(centre_digit(drawing), centre_digit(digit), atol=1e-6)
+
+
+@needs_mnist
+def test_mnist_digits_come_back_unchanged():
+    (x, _), _ = load_mnist(flatten=False, folder=REAL_DATA)
+    same = [np.allclose(centre_digit(image), image[0], atol=1e-6) for image in x[:1000]]
+    assert np.mean(same) >= 0.995  # 1 of 1,000 has a box of 19 pixels
+
+
+def test_box_and_shape_can_be_chosen():
+    stroke = np.ones((80, 10))
+    assert ink_box(centre_digit(stroke, (32, 32), box=20))[2:] == (20, 2)
+    assert ink_box(centre_digit(stroke, (32, 40)))[2:] == (23, 3)
+    assert ink_box(centre_digit(stroke[np.newaxis], (5, 5), box=5)) == (0, 2, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (([1, 2, 3],), r"got shape \(3,\)"),
+        ((np.zeros((0, 4)),), "got shape"),
+        ((np.zeros((2, 4, 4)),), "got shape"),
+        (([["a"]],), "array of numbers"),
+        (([[0.5, np.nan]],), "got nan"),
+        (([[0.5, 3]],), "got 3"),
+        (([[-0.1]],), "got -0.1"),
+        (([[1]], (28,)), r"\(H, W\)"),
+        (([[1]], (28, 0)), "W must be at least 1"),
+        (([[1]], (28, 20), 21), "a box of 21"),
+        (([[1]], (28, 20), 0), "box must be at least 1"),
+    ],
+)
+def test_centring_refuses(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        centre_digit(*arguments)
+
+
+def hints(image):
+    """What `centre_digit` warns of, from the line that called it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        centre_digit(image)
+    assert all(warning.filename == __file__ for warning in caught)
+    return [str(warning.message) for warning in caught]
+
+
+def test_faint_ink_brings_a_hint():
+    _, (x, _) = load_digits28(normalize=False)
+    ones = (x[0] > 127).astype(np.uint8)
+    [text] = hints(ones)
+    assert "brightest ink is 1 of 255" in text and "multiply it by 255 or convert it" in text
+    [text] = hints(x[0] / 255 / 255)  # divided once too often
+    assert "brightest ink is 1 of 255" in text
+    assert "brightest ink is 16 of 255" in hints(16 * ones)[0]  # 0..16, as scikit-learn's
+    for fine in (255 * ones, ones.astype(float), ones.astype(int), ones > 0, 0 * ones):
+        assert hints(fine) == []
+
+
+def test_black_on_white_brings_a_hint():
+    _, (x, _) = load_digits28(normalize=False)
+    sharp = x[0, 0] > 127
+    top, left, height, width = ink_box(sharp)
+    cut = sharp[top : top + height, left : left + width]  # the digit takes 30 % of the border
+    for image in (255 - x[0], 1 - x[0] / 255, ~sharp, ~cut):
+        [text] = hints(image)
+        assert "of the border is ink" in text and "invert it (255 - image or 1 - image)" in text
+    assert "100 % of the border" in hints(np.maximum(x[0], 50))[0]  # paper that is grey
+    for fine in (x[0], sharp, cut, np.ones((80, 10)), [[1]], [[0.2, 0.2]]):
+        assert hints(fine) == []
+
+
+@needs_mnist
+def test_hints_on_mnist():
+    """None on its digits and next to none on digits cut out, all on inverted ones."""
+    (x, _), _ = load_mnist(flatten=False, folder=REAL_DATA)
+    cut = 0
+    for image in x[:300, 0]:
+        top, left, height, width = ink_box(image)
+        assert hints(image) == [] and len(hints(1 - image)) == 1
+        cut += len(hints(image[top : top + height, left : left + width]))
+    assert cut <= 6
+
+
+def test_looking_for_the_box_brings_no_hint():
+    assert ink_box(np.eye(3, dtype=np.uint8)) == (0, 0, 3, 3)
+    with pytest.warns(UserWarning, match="brightest ink is 1 of 255"):
+        as_ink(np.eye(3, dtype=np.uint8))
+    assert as_ink(np.eye(3, dtype=np.uint8), hint=False).max() == 1 / 255
+
+
+@pytest.mark.parametrize("speck", [0.001, 0.04])
+def test_specks_do_not_count(speck):
+    drawing = np.zeros((100, 200))
+    drawing[30:70, 90:100] = 1
+    expected = centre_digit(drawing)
+    for place in ((0, 0), (99, 199), (50, 0), (0, 95), (27, 95)):
+        dirty = drawing.copy()
+        dirty[place] = speck
+        assert ink_box(dirty) == (30, 90, 40, 10)
+        np.testing.assert_array_equal(centre_digit(dirty), expected)
+    noise = np.random.default_rng(0).uniform(0, 0.04, drawing.shape)  # as JPEG's
+    box = ink_box(np.maximum(drawing, noise))
+    assert box == (28, 88, 44, 14)
+    drawing[0, 0] = 0.1  # not that faint: ink
+    assert ink_box(drawing) == (0, 0, 70, 100)
+
+
+def test_a_grey_edge_belongs_to_the_stroke():
+    drawing = np.zeros((50, 50))
+    drawing[10:30, 20:25] = 1
+    drawing[9, 20:25] = drawing[10:30, 25] = 0.01
+    assert ink_box(drawing) == (9, 20, 21, 6)
+    large = drawing.repeat(4, axis=0).repeat(4, axis=1)
+    assert ink_box(large) == (36, 80, 84, 24)
+
+
 # --- the constants, and the real thing --------------------------------------------------------
 
 
 def test_every_data_set_has_two_mirrors_and_four_hashes():
     assert {name: len(set(mirrors)) for name, mirrors in MIRRORS.items()} == {
         "mnist": 2,
-        "fashion-mnist": 3,
+        "fashion-mnist": 2,
     }
+    assert all(url.startswith("https://") for mirrors in MIRRORS.values() for url in mirrors)
     hashes = [h for four in datasets.SHA256.values() for h in four]
     assert len(set(hashes)) == 8
     assert all(len(h) == 64 and int(h, 16) for h in hashes)
 
 
-@pytest.mark.skipif(
-    not (REAL_DATA and Path(REAL_DATA, "mnist").is_dir()),
-    reason="CNNLIB_DATA_DIR does not hold MNIST",
-)
+@needs_mnist
 def test_real_mnist():
     (x_train, t_train), (x_test, t_test) = load_mnist(normalize=False, folder=REAL_DATA)
     assert (x_train.shape, x_test.shape) == ((60000, 784), (10000, 784))

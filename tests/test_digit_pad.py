@@ -1,20 +1,15 @@
-"""The digit pad without a browser, and what makes an MNIST digit of a drawing."""
+"""The digit pad without a browser."""
 
 import json
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from scipy import ndimage
 
 import cnnlib
 from cnnlib import AlexNet, LeNet, SimpleConvNet, load_digits28
-from cnnlib.centring import centre_digit, ink_box
+from cnnlib.datasets import centre_digit, ink_box
 from cnnlib.figures import style
 from cnnlib.figures.answers import digit_answer
 from cnnlib.layers import SoftmaxWithLoss
@@ -22,102 +17,6 @@ from cnnlib.widgets import DigitPad
 from cnnlib.widgets.digit_pad import SIDE
 
 FOLDER = Path(cnnlib.__file__).parent / "widgets"
-
-
-def block_means(image, rows, columns):
-    """Scale by the definition: repeat pixels until the new ones are whole blocks of them."""
-    height, width = image.shape
-    fine = image.repeat(rows, axis=0).repeat(columns, axis=1)
-    return fine.reshape(rows, height, columns, width).mean(axis=(1, 3))
-
-
-# ---- centring ------------------------------------------------------------------------------------
-
-
-def drawings():
-    return hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40)))
-
-
-@given(drawings(), st.integers(1, 40), st.integers(1, 40))
-@settings(max_examples=200, deadline=None)
-def test_scaled_and_centred_as_defined(drawing, H, W):
-    out = centre_digit(drawing, (H, W))
-    assert out.shape == (H, W) and out.dtype == np.float32
-    found = ink_box(drawing)
-    if found is None:
-        assert not drawing.any() and not out.any()
-        return
-    top, left, height, width = found
-    digit = drawing[top : top + height, left : left + width] / 255
-    assert drawing.sum() == drawing[top : top + height, left : left + width].sum()
-    assert digit[0].any() and digit[-1].any() and digit[:, 0].any() and digit[:, -1].any()
-    box = max(1, round(min(H, W) * 20 / 28))
-    rows, columns = (max(1, round(side * box / max(height, width))) for side in (height, width))
-    assert max(rows, columns) == box
-    expected = block_means(digit, rows, columns)
-    place = np.argmax([  # wherever it was put
-        np.allclose(out[i : i + rows, j : j + columns], expected, atol=1e-6)
-        for i in range(H - rows + 1)
-        for j in range(W - columns + 1)
-    ])  # fmt: skip
-    i, j = divmod(int(place), W - columns + 1)
-    assert np.allclose(out[i : i + rows, j : j + columns], expected, atol=1e-6)
-    assert np.isclose(out.sum(), expected.sum(), rtol=1e-5)
-    centre = ndimage.center_of_mass(out.astype(float))
-    for middle, size, start, length in zip(centre, (H, W), (i, j), (rows, columns), strict=True):
-        stopped = start == 0 or start == size - length
-        assert abs(middle - size // 2) <= 0.5 + 1e-4 or stopped
-
-
-@pytest.mark.parametrize("times", [1, 2, 4])
-@pytest.mark.parametrize(("top", "left"), [(0, 0), (3, 11), (9, 2)])
-def test_place_and_size_of_the_drawing_do_not_matter(times, top, left):
-    _, (x, _) = load_digits28()
-    for digit in x[:10, 0]:
-        row, column, height, width = ink_box(digit)
-        large = digit[row : row + height, column : column + width]
-        large = large.repeat(times, axis=0).repeat(times, axis=1)
-        drawing = np.zeros((120, 130), np.float32)
-        drawing[top : top + large.shape[0], left : left + large.shape[1]] = large
-        assert np.allclose(centre_digit(drawing), centre_digit(digit), atol=1e-6)
-
-
-@pytest.mark.skipif("CNNLIB_DATA_DIR" not in os.environ, reason="MNIST is not at hand")
-def test_mnist_digits_come_back_unchanged():
-    (x, _), _ = cnnlib.load_mnist(flatten=False)
-    same = [np.allclose(centre_digit(image), image[0], atol=1e-6) for image in x[:1000]]
-    assert np.mean(same) >= 0.995  # 1 of 1,000 has a box of 19 pixels
-
-
-def test_box_and_shape_can_be_chosen():
-    stroke = np.ones((80, 10))
-    assert ink_box(centre_digit(stroke, (32, 32), box=20))[2:] == (20, 2)
-    assert ink_box(centre_digit(stroke, (32, 40)))[2:] == (23, 3)
-    assert ink_box(centre_digit(stroke[np.newaxis], (5, 5), box=5)) == (0, 2, 5, 1)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (([1, 2, 3],), r"got shape \(3,\)"),
-        ((np.zeros((0, 4)),), "got shape"),
-        ((np.zeros((2, 4, 4)),), "got shape"),
-        (([["a"]],), "array of numbers"),
-        (([[0.5, np.nan]],), "got nan"),
-        (([[0.5, 3]],), "got 3"),
-        (([[-0.1]],), "got -0.1"),
-        (([[1]], (28,)), r"\(H, W\)"),
-        (([[1]], (28, 0)), "W must be at least 1"),
-        (([[1]], (28, 20), 21), "a box of 21"),
-        (([[1]], (28, 20), 0), "box must be at least 1"),
-    ],
-)
-def test_centring_refuses(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        centre_digit(*arguments)
-
-
-# ---- the pad -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +124,18 @@ def test_any_picture_can_be_set(network):
     assert np.array_equal(pad.image, before)
 
 
+def test_pictures_that_look_wrong_bring_a_hint(network):
+    pad = DigitPad(network)
+    _, (x, _) = load_digits28(normalize=False)
+    with pytest.warns(UserWarning, match="multiply it by 255"):
+        pad.image = (x[5, 0] > 127).astype(np.uint8)
+    with pytest.warns(UserWarning, match="invert it") as caught:
+        pad.image = 255 - x[5, 0, 3:25, 4:24]  # the pad adds paper around it
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="invert it"):
+        DigitPad(network, samples=[255 - x[5]])
+
+
 def test_what_the_browser_sends(network):
     pad = DigitPad(network)
     drawing = np.zeros((SIDE, SIDE), np.uint8)
@@ -283,7 +194,8 @@ def test_it_leaves_a_training_step_in_progress_alone(network):
     """In JupyterLab messages come in another thread, in the middle of a step perhaps."""
     (x, t), _ = load_digits28()
     pad = DigitPad(network)
-    expected = {name: grad.copy() for name, grad in network.gradient(x[:5], t[:5]).items()}
+    network.loss(x[:5], t[:5])
+    expected = {name: grad.copy() for name, grad in network.backward().items()}
     network.loss(x[:5], t[:5])
     pad.show_sample(1)
     for name, grad in network.backward().items():
@@ -298,6 +210,35 @@ def test_it_sees_what_was_learned_since():
     pad.refresh()
     assert pad.answer == 7
     check(pad)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["W1", "W3", "b3"])
+def test_scores_that_are_not_finite_are_no_answer(name, value):
+    network = SimpleConvNet(conv_param={"filter_num": 2}, hidden_size=5, rng=0)
+    pad = DigitPad(network)
+    pad.show_sample(0)
+    answer = pad.answer
+    kept = network.params[name].copy()
+    network.params[name][...] = value
+    pad.refresh()
+    assert pad.answer is pad.probabilities is pad.maps is None and pad.box is not None
+    result = pad.result
+    assert result["answer"] is None and result["shares"] == result["texts"] == []
+    assert result["said"] == "No answer: the scores are not finite"
+    assert "pixels" not in result["maps"] and "range" not in result["maps"]
+    assert repr(pad) == ("DigitPad for images (1, 28, 28): No answer: the scores are not finite")
+    texts = [text.get_text() for text in pad.figure.axes[0].texts]
+    assert texts[0] == "No answer: the scores are not finite"
+    assert "none, for the scores are not finite" in pad.figure.alt
+    assert not any("%" in text or "nan" in text for text in [*texts, pad.figure.alt])
+    for layer in pad.layers:
+        pad.layer = layer
+    pad.clear()
+    assert pad.result["said"] == "Draw a digit"
+    network.params[name][...] = kept
+    pad.show_sample(0)
+    assert pad.answer == answer and pad.result["said"].startswith(f"{answer}, with ")
 
 
 def test_saved_notebooks_show_text_and_picture(network):
@@ -325,6 +266,14 @@ def test_the_figure_says_what_comes_next():
     card = digit_answer(np.eye(4), (0, 0, 4, 4), np.eye(5), "abc", shares)
     assert "b, with 60.0 %; then a 25.0 %, c 15.0 %." in card.alt
     assert "(1, 5, 5)" in card.alt
+
+
+@pytest.mark.parametrize("found", [None, (0, 0, 4, 4)])
+def test_the_figure_has_no_answer_of_nan(found):
+    card = digit_answer(np.eye(4), found, np.eye(5), "abc", np.full(3, np.nan), np.ones((2, 3, 3)))
+    texts = [text.get_text() for text in card.axes[0].texts]
+    assert texts[0] == "No answer: the scores are not finite" and "nan" not in card.alt
+    assert style.to_png(card)
 
 
 def test_script_and_style_ask_for_nothing():

@@ -124,7 +124,7 @@ def test_what_is_raised_is_told_with_its_line():
 
     verdict = check(doing(divide))
     assert "It raised ZeroDivisionError" in repr(verdict)
-    assert "in divide: return 1 / (x.size - x.size)" in verdict["Came out"]
+    assert "in divide: return 1 / (x.size - x.size)" in verdict["Got"]
     assert "It raised SystemExit" in repr(check(raising(SystemExit(3))))
     assert "It raised RecursionError" in repr(check(raising(RecursionError("deep"))))
 
@@ -229,18 +229,18 @@ def test_a_changed_argument_is_told():
     ("change", "message"),
     [
         (lambda col: None, "It returned None"),
-        (lambda col: col.tolist(), "A NumPy array is wanted, a list of"),
-        (lambda col: (col, col), "A NumPy array is wanted, a tuple of 2"),
-        (lambda col: 3, "A NumPy array is wanted, an int"),
-        (lambda col: "col", "A NumPy array is wanted, a str"),
-        (lambda col: col[:0], "Wrong shape: (0, 4) came out, (1, 4) should have"),
-        (lambda col: col[np.newaxis], "Wrong shape: (1, 1, 4)"),
-        (lambda col: col.astype(int), "The numbers are right, but the dtype is not: int64"),
-        (lambda col: col.astype(np.float32), "float32 came out, float64 should have"),
-        (lambda col: col.astype(float), "float64 came out, float32 should have"),
-        (lambda col: col.astype(complex), "complex128 came out"),
-        (lambda col: col.astype(object), "Wrong dtype: object"),
-        (lambda col: col.astype(bool), "Wrong dtype: bool"),
+        (lambda col: col.tolist(), "Expected a NumPy array, got a list of"),
+        (lambda col: (col, col), "Expected a NumPy array, got a tuple of 2"),
+        (lambda col: 3, "Expected a NumPy array, got an int"),
+        (lambda col: "col", "Expected a NumPy array, got a str"),
+        (lambda col: col[:0], "Wrong shape: got (0, 4), expected (1, 4)."),
+        (lambda col: col[np.newaxis], "Wrong shape: got (1, 1, 4), expected (1, 4)."),
+        (lambda col: col.astype(int), "The numbers are right, but the dtype is not: got int64"),
+        (lambda col: col.astype(np.float32), "got float32, expected float64."),
+        (lambda col: col.astype(float), "got float64, expected float32."),
+        (lambda col: col.astype(complex), "got complex128, expected float64."),
+        (lambda col: col.astype(object), "Wrong dtype: got object"),
+        (lambda col: col.astype(bool), "Wrong dtype: got bool"),
         (lambda col: col * np.nan, "4 of 4 numbers are wrong"),
         (lambda col: col + 1e-3, "4 of 4 numbers are wrong"),
     ],
@@ -260,7 +260,7 @@ def test_the_smallest_input_that_fails_is_shown():
 
     verdict = check(no_padding)
     assert "pad = 1" in verdict["Input"] and "[[[[1. 2.]]]]" in verdict["Input"]
-    assert "Wrong shape: (2, 1) came out, (12, 1) should have." in repr(verdict)
+    assert "Wrong shape: got (2, 1), expected (12, 1)." in repr(verdict)
     assert verdict["Usual cause"] == "the padding is forgotten"
     assert "3 smaller inputs" in repr(verdict)
 
@@ -334,3 +334,10 @@ def test_importing_the_package_takes_no_widgets():
     assert "cnnlib.exercises" in sys.modules
     for name in exercises.__all__:
         assert getattr(exercises, name).__doc__
+
+
+def test_got_and_expected_are_labels_of_their_own():
+    verdict = check(returning(lambda col: -col))
+    assert verdict["Got"].startswith("shape (1, 4)\n[[-1.")
+    assert verdict["Expected"].startswith("shape (1, 4)\n[[1.")
+    assert "[0, 0]: got -1, expected 1." in repr(verdict)

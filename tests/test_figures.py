@@ -195,7 +195,7 @@ def test_every_figure_fits_its_card(case):
 
 @pytest.mark.parametrize(("stride", "pad", "b"), [(1, 0, 0), (1, 1, 3), (2, 1, -1), (3, 2, 0.5)])
 def test_window_step_writes_the_numbers_of_the_plain_loops(stride, pad, b):
-    x, W = ints(5, 6), ints(3, 2)
+    x, W = ints(5, 6).astype(float), ints(3, 2)
     expected = naive.convolve(x[None, None], W[None, None], np.array([b]), stride, pad)[0, 0]
     for step in range(expected.size):
         figure = convolution.window_step(x, W, b, stride, pad, step)
@@ -210,7 +210,7 @@ def test_window_step_writes_the_numbers_of_the_plain_loops(stride, pad, b):
 
 
 def test_channels_writes_the_numbers_of_the_plain_loops():
-    x, W = ints(3, 4, 5), ints(3, 3, 3)
+    x, W = ints(3, 4, 5).astype(float), ints(3, 3, 3)
     expected = naive.convolve(x[None], W[None], np.array([2]), 1, 1)[0, 0]
     figure = convolution.channels(x, W, step=expected.size - 1, pad=1, b=2)
     assert np.array_equal(matrix(numbers(figure, "output")), expected)
@@ -219,7 +219,7 @@ def test_channels_writes_the_numbers_of_the_plain_loops():
 
 
 def test_layout_and_product_write_the_matrices():
-    x, W, b = ints(2, 4, 4), ints(3, 2, 2, 2), np.array([1, 0, -1])
+    x, W, b = ints(2, 4, 4).astype(float), ints(3, 2, 2, 2), np.array([1, 0, -1])
     figure = im2col.layout(x, 2, 2, 2, 0)
     assert np.array_equal(matrix(numbers(figure, "matrix col")), col_of(x[None], 2, 2, 2))
     figure = im2col.product(x, W, b, stride=2)
@@ -418,7 +418,7 @@ def test_text_colours_are_legible_on_white():
 
 def test_figures_do_not_import_pyplot_or_widgets():
     for path in pathlib.Path(cnnlib.figures.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [f"{node.module}.{a.name}" for a in node.names]

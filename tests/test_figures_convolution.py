@@ -85,7 +85,7 @@ def test_every_figure_fits_its_card(case):
 @pytest.mark.parametrize(("stride", "pad", "b"), [(1, 0, 0), (1, 1, 3), (2, 1, -1), (3, 2, 0.5)])
 def test_operation_writes_the_numbers_of_the_plain_loops(stride, pad, b):
     x, W = ints(4, 5, low=0, high=4), ints(3, 2, low=0, high=4)
-    out = naive.convolve(x[None, None], W[None, None], None, stride, pad)[0, 0]
+    out = naive.convolve(x[None, None].astype(float), W[None, None], 0, stride, pad)[0, 0]
     figure = convolution.operation(x, W, b, stride, pad)
     assert numbers(figure, "input x") == [*x.flat]
     assert numbers(figure, "filter W") == [*W.flat]
@@ -101,7 +101,7 @@ def test_operation_on_the_numbers_of_the_source():
 
 def test_operation_adds_the_channels():
     x, W = ints(3, 5, 4), ints(3, 2, 3)
-    out = naive.convolve(x[None], W[None])[0, 0]
+    out = naive.convolve(x[None].astype(float), W[None])[0, 0]
     figure = convolution.operation(x, W)
     assert numbers(figure, "") == [*x[0].flat, *W[0].flat]  # in front: channel 0
     assert numbers(figure, "output") == [*out.flat]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnnlib import AlexNet, LeNet, LocalResponseNormalization, Relu, Sigmoid
+from cnnlib.classics import C3_TABLE, LeNet5, ScaledTanh, Subsampling
 from cnnlib.figures import (
     architecture,
     comparison,
@@ -15,7 +16,6 @@ from cnnlib.figures import (
     style,
     subsampling,
 )
-from cnnlib.lenet import C3_TABLE, LeNet5, ScaledTanh, Subsampling
 from cnnlib.networks import LayerRow
 from cnnlib.windows import conv_output_size, uncovered_size
 

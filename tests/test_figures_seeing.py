@@ -5,9 +5,9 @@ import pytest
 
 from cnnlib import load_digits28
 from cnnlib.figures import fields, seeing, style
-from cnnlib.introspection import Field, feature_maps, occlusion_map, patch_of, receptive_fields
 from cnnlib.naive import convolve
-from cnnlib.trained import filter_history, load_trained
+from cnnlib.networks import filter_history, load_trained
+from cnnlib.visualize import Field, feature_maps, occlusion_map, patch_of, receptive_fields
 
 from .test_figures import check, check_layout, texts
 

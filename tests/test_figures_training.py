@@ -7,6 +7,7 @@ import pytest
 
 from cnnlib import SimpleConvNet
 from cnnlib.figures import style, training
+from cnnlib.figures.progress import progress
 
 SIZES, STRIDES, PADS = range(1, 29), range(1, 7), range(5)  # as in the notebook
 FILTER_NUMS, HIDDEN_SIZES = range(1, 65), range(10, 201, 10)
@@ -96,3 +97,78 @@ def test_the_drawing_tells_shapes_and_parameters(setting):
     for name, shape, count in net.summary():
         assert name in texts and style.shape_text(shape) in texts
         assert not count or f"{count:,} parameters" in texts
+
+
+def title(card):
+    return card.axes[0].texts[0].get_text()
+
+
+NOISE = 0.2 * np.random.default_rng(0).standard_normal(400)
+
+
+@pytest.mark.parametrize(
+    ("loss", "how"),
+    [
+        ([2.3, 1.2], "falls"),
+        (1 / np.arange(1, 400), "falls"),
+        (np.linspace(2.3, 0.6, 400) + NOISE, "falls"),
+        ([2.3, 2.3], "hardly changes"),
+        ([2.3, 2.2999], "hardly changes"),
+        (2.3 + NOISE, "hardly changes"),
+        ([2.3, 1e5, 1e20, 1e37], "rises"),
+        ([2.3, 1e308], "rises"),
+        (np.linspace(0.6, 2.3, 400) + NOISE, "rises"),
+        ([1e308] * 400, "hardly changes"),
+    ],
+)
+def test_the_title_says_that_the_loss_falls_only_where_it_does(loss, how):
+    card = training.curves(loss, [0.07], [0.08])
+    assert title(card) == f"The loss {how}, and test accuracy ends at 8.0 %"
+    assert style.to_png(card)
+    assert np.isfinite(card.axes[1].get_ylim()).all()
+
+
+def test_one_loss_neither_falls_nor_rises():
+    assert title(training.curves([2.3], [0.1], [0.1])) == "Test accuracy ends at 10.0 %"
+    assert title(training.curves([], [], [0.1])) == "Test accuracy ends at 10.0 %"
+    assert title(training.curves([5, 2.3], [], [])) == "Loss during training"
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        ([np.nan] * 3, "iteration 1: the loss is nan"),
+        ([2.3, 1, np.inf, 0.5], "iteration 3: the loss is inf"),
+        ([2.3, -np.inf], "iteration 2: the loss is -inf"),
+        ([*(2.3 + NOISE), np.nan], "iteration 401: the loss is nan"),
+    ],
+)
+@pytest.mark.parametrize("acc", [[], [0.08]])
+def test_a_loss_that_is_not_finite_is_no_success(loss, told, acc):
+    card = training.curves(loss, acc, acc)
+    assert title(card) == f"Training failed at {told}"
+    assert f"Training failed at {told}." in card.alt
+    drawn = [line.get_ydata() for line in card.axes[1].lines]
+    n = int(told.split()[1].rstrip(":")) - 1  # what came before is drawn
+    assert all(len(values) == n and np.isfinite(values).all() for values in drawn)
+    assert len(drawn) == (0 if n == 0 else 1 if n < 60 else 2)
+    assert np.isfinite(card.axes[1].get_ylim()).all() and style.to_png(card)
+
+
+def test_the_title_says_why_training_stopped():
+    stopped = "Training stopped at step 3: the loss is nan. What was learned before is kept."
+    for card in (
+        training.curves([2.3, 1.2], [0.5], [0.6], stopped),
+        progress([2.3, 1.2], [0.5], [0.6], [(1, "learning rate", 10.0)], stopped),
+    ):
+        assert title(card) == "Training stopped at step 3: the loss is nan"
+        assert "over 2 iterations" in card.alt and f"{title(card)}." in card.alt
+    assert "Changed on the way: learning rate 10 from step 1" in card.alt
+
+
+def test_huge_losses_keep_their_power_of_ten_at_the_ticks():
+    card = training.curves([2.3, 1e21], [], [])
+    card.canvas.draw()
+    axes = card.axes[1]
+    assert axes.yaxis.get_offset_text().get_text() == ""
+    assert any(label.get_text().endswith("e+20") for label in axes.get_yticklabels())

@@ -67,7 +67,7 @@ def test_report_names_the_element_that_differs(rng):
     assert str(report) == "square: ok, largest relative error below 1e-06"
     analytic[1, 2] *= 1.5
     report = check_gradient(lambda v: (v**2).sum(), x, analytic, "square")
-    assert not report.ok and report.index == (1, 2)
+    assert not report.ok and report.outcome == "WRONG" and report.index == (1, 2)
     assert report.analytic == analytic[1, 2]
     assert report.numerical == pytest.approx(2 * x[1, 2])
     assert report.error == pytest.approx(1 / 3)
@@ -92,12 +92,80 @@ def test_on_a_kink_any_slope_between_the_sides_is_right_and_no_other():
         assert check_gradient(f, np.zeros(1), np.array([slope])).ok == ok
 
 
+def test_a_kink_beside_a_kink_is_found_by_smaller_steps():
+    def f(v):  # kinks at 0 and at -1e-8, as blank and almost blank pixels make them
+        return np.maximum(v, 0).sum() + 0.1 * np.maximum(v + 1e-8, 0).sum()
+
+    report = check_gradient(f, np.zeros(1), np.array([0.1]))
+    assert report.ok and report.kinks == 1
+    assert not check_gradient(f, np.zeros(1), np.array([1.2])).ok
+
+
+def square(v):
+    return (v**2).sum()
+
+
 def test_rounding_is_not_called_a_mistake():
     def f(v):
         return 1e3 + (v * 1e-9).sum()  # the slope is less than the rounding of f
 
-    assert check_gradient(f, np.ones(3), np.full(3, 1e-9)).ok
-    assert not check_gradient(f, np.ones(3), np.full(3, 1e-4)).ok
+    hidden = check_gradient(f, np.ones(3), np.full(3, 1e-9))
+    assert hidden.outcome == "cannot tell" and not hidden.ok
+    assert "cannot tell: rounding may move a difference by 7.1e-08" in str(hidden)
+    # what lies far beyond the rounding is wrong, even there
+    assert check_gradient(f, np.ones(3), np.full(3, 1e-4)).outcome == "WRONG"
+
+
+@pytest.mark.parametrize("constant", [1e11, 1e12, 1e15])
+@pytest.mark.parametrize("factor", [2.0, 3.0])
+def test_nothing_is_told_where_rounding_hides_the_gradient(rng, constant, factor):
+    z = rng.standard_normal((3, 4))
+    report = check_gradient(lambda v: constant + square(v), z, factor * z)
+    assert report.outcome == "cannot tell" and report.noise > np.abs(2 * z).max()
+
+
+@pytest.mark.parametrize("h", [1e-20, 1e-18, 1e-15])
+@pytest.mark.parametrize("factor", [2.0, 3.0])
+def test_nothing_is_told_by_a_step_that_is_lost(rng, h, factor):
+    z = 1 + rng.random(5)
+    assert check_gradient(square, z, factor * z, h=h).outcome == "cannot tell"
+    if z[0] + h == z[0]:
+        with pytest.raises(ValueError, match="lost in the rounding of x"):
+            numerical_gradient(square, z, h)
+
+
+@pytest.mark.parametrize("slope", [0.0, 1e-6, 1e-3])
+def test_nothing_is_told_about_a_large_constant(slope):
+    report = check_gradient(lambda v: 1e9, np.ones(3), np.full(3, slope))
+    assert report.outcome == "cannot tell"
+    assert f"{32 * 2.0**-52 * 1e9 / 1e-4:.1e}" in str(report)
+
+
+def test_a_gradient_of_zeros_is_right_where_nothing_has_an_effect():
+    report = check_gradient(lambda v: 2.3, np.ones(3), np.zeros(3))
+    assert report.ok and "below 1e-06" in str(report)
+    assert not check_gradient(lambda v: 2.3, np.ones(3), np.full(3, 1e-6)).ok
+
+
+def test_a_report_claims_no_more_than_rounding_lets_it_know(rng):
+    z = rng.standard_normal(6)
+    report = check_gradient(lambda v: 1e8 + square(v), z, 2.01 * z)  # 0.5 % beside the truth
+    assert not report.ok or 0.005 < report.limit < 0.1
+    assert f"below {report.limit:.0e}" in str(report)
+    # where rounding is small, a few millionths are seen, and no kink is made up for them
+    report = check_gradient(square, z, 2 * z * (1 + 4e-6))
+    assert report.outcome == "WRONG" and report.kinks == 0
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-5])
+def test_small_gradients_of_a_large_loss_are_not_excused_as_kinks(rng, size):
+    z = rng.standard_normal(6)
+
+    def f(v):
+        return 2.3 + size * square(v)
+
+    assert check_gradient(f, z, 2 * size * z).ok
+    assert check_gradient(f, z, 2.2 * size * z).outcome == "WRONG"
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -139,6 +207,8 @@ def test_impossible_settings(settings):
         (np.sum, np.array([np.inf]), "x is inf"),
         (np.sum, np.array([1.0], np.float32), "float64 array, got float32"),
         (np.sum, [1.0], "got list"),
+        (np.sum, np.array([1, 2]), "got int64"),
+        (np.sum, np.zeros((0, 3)), "empty"),
         (
             lambda v: float("nan"),
             np.array([1.0]),
@@ -186,5 +256,5 @@ def test_gradient_check_refuses_nan_images():
     net = SimpleConvNet((1, 6, 6), {"filter_num": 2, "filter_size": 3}, 5, 4)
     x = np.zeros((1, 1, 6, 6))
     x[0, 0, 2, 3] = np.nan
-    with pytest.raises(ValueError, match="images hold 1 NaN"):
+    with pytest.raises(ValueError, match=r"x is nan at \(0, 0, 2, 3\)"):
         gradient_check(net, x, np.array([0]))

@@ -1,5 +1,6 @@
 """What leaves this folder: the package's files, what the workflows call, the teachers' page."""
 
+import ast
 import json
 import re
 import subprocess
@@ -79,6 +80,28 @@ def test_the_source_distribution_is_the_repository(tmp_path):
     with tarfile.open(build(SdistBuilder, tmp_path)) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
     assert names == kept() | {"PKG-INFO"}
+
+
+def names_no_encoding(call):
+    """Whether a call opens a text file, by name or as a Path, and leaves the encoding out."""
+    function, words = ast.unparse(call.func), {word.arg: word.value for word in call.keywords}
+    if "encoding" in words:
+        return False
+    if function.endswith((".read_text", ".write_text")):
+        return len(call.args) == function.endswith(".write_text")  # it may come without its name
+    arguments = [ast.unparse(given) for given in (*call.args, *words.values())]
+    modes = [text for text in arguments if re.fullmatch(r"'[rwaxbt+]+'", text)]
+    of_path = function.endswith(".open") and (modes or not arguments)  # others open archives
+    return bool(function == "open" or of_path) and not any("b" in mode for mode in modes)
+
+
+def test_text_files_are_read_and_written_with_their_encoding():
+    found = []
+    for name in sorted(name for name in kept() if name.endswith(".py")):
+        for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and names_no_encoding(node):
+                found.append(f"{name}:{node.lineno}: {ast.unparse(node)}")
+    assert found == []
 
 
 # ---- workflows --------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import cnnlib
+from cnnlib import fast, layers
 
 torch = pytest.importorskip("torch", reason="the extra `peers` is not installed")
 F = torch.nn.functional
+both_floors = pytest.mark.parametrize("floor", [layers, fast], ids=["text", "fast"])
 
 
 def compare(layer, x, reference, seed=0):
@@ -27,12 +29,13 @@ def compare(layer, x, reference, seed=0):
         np.testing.assert_allclose(gradient, tensors[name].grad.numpy(), rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_convolution(seed):
+@both_floors
+@pytest.mark.parametrize("seed", range(30))
+def test_convolution(floor, seed):
     rng = np.random.default_rng(seed)
-    N, C, FN, FH, FW = (int(v) for v in rng.integers(1, 5, 5))
-    H, W, stride, pad = (int(v) for v in rng.integers((5, 5, 1, 0), (12, 12, 4, 3)))
-    layer = cnnlib.Convolution(
+    N, C, FN, FH, FW = (int(v) for v in rng.integers(1, 6, 5))
+    H, W, stride, pad = (int(v) for v in rng.integers((5, 5, 1, 0), (18, 18, 4, 5)))
+    layer = floor.Convolution(
         rng.standard_normal((FN, C, FH, FW)), rng.standard_normal(FN), stride, pad
     )
     compare(
@@ -40,14 +43,17 @@ def test_convolution(seed):
     )
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_pooling(seed):
+@both_floors
+@pytest.mark.parametrize("seed", range(30))
+def test_pooling(floor, seed):
     rng = np.random.default_rng(seed)
-    size = tuple(int(v) for v in rng.integers(2, 4, 2))
-    stride, pad = int(rng.integers(1, 4)), int(rng.integers(0, 2))
-    x = rng.integers(-2, 3, (2, 3, 9, 8)).astype(float)  # ties: both take the first
-    compare(cnnlib.Pooling(*size, stride, pad), x, lambda x: F.max_pool2d(x, size, stride, pad))
-    average = cnnlib.Pooling(*size, stride, pad, mode="average")
+    size = tuple(int(v) for v in rng.integers(1, 5, 2))
+    stride = int(rng.integers(1, 5))
+    pad = int(rng.integers(0, min(size) // 2 + 1))  # PyTorch takes no more than half the window
+    shape = (int(v) for v in rng.integers((1, 1, 5, 5), (4, 4, 12, 12)))
+    x = rng.integers(-2, 3, tuple(shape)).astype(float)  # ties: both take the first
+    compare(floor.Pooling(*size, stride, pad), x, lambda x: F.max_pool2d(x, size, stride, pad))
+    average = floor.Pooling(*size, stride, pad, mode="average")
     compare(average, x, lambda x: F.avg_pool2d(x, size, stride, pad))
 
 

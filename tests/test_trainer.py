@@ -1,11 +1,13 @@
 """Trainer: every image once an epoch, a history to be trusted, and a run that can be stopped."""
 
 import signal
+import sys
 
 import numpy as np
 import pytest
 
 from cnnlib import SGD, SimpleConvNet, Trainer
+from cnnlib.trainer import training_size
 
 
 def net(rng=0):
@@ -144,19 +146,19 @@ def test_augmented_images_are_what_the_network_sees(data):
     np.testing.assert_array_equal(run.network.params["W1"], plain.network.params["W1"])
 
 
-def test_never_an_extra_forward_pass(data):
+def test_never_an_extra_forward_pass(data, monkeypatch):
     run = trainer(data, epochs=1)
-    calls = []
-    predict = run.network.predict
+    calls, predict = [], SimpleConvNet.predict
 
-    def watched(x, train_flg=False):
-        calls.append(train_flg)
-        return predict(x, train_flg)
+    def watched(self, x, train_flg=False):
+        calls.append((len(x), train_flg))
+        return predict(self, x, train_flg)
 
-    run.network.predict = watched
-    for _ in range(5):
+    monkeypatch.setattr(SimpleConvNet, "predict", watched)
+    for step in range(1, 6):
         run.train_step()
-    assert calls == [True] * 5
+        assert sum(n for n, _ in calls) == step * run.batch_size  # each image once, in two halves
+    assert all(train_flg for _, train_flg in calls)
 
 
 def test_loss_is_that_of_the_batch_before_the_step(data):
@@ -338,6 +340,10 @@ def test_progress_bar_and_book_signature(data, capsys):
         ({"optimizer": "adamm"}, "'adamm'.*known are.*'adam'"),
         ({"optimizer": SGD()}, "optimizer_param goes with the name"),
         ({"snapshots": ["W9"]}, r"\['W9'\].*'W1'"),
+        ({"optimizer_param": {"lr": "0.1"}}, "lr must be a number .* got '0.1'"),
+        ({"optimizer_param": {"lr": np.nan}}, "lr must be a number .* got nan"),
+        ({"optimizer_param": {"lr": np.inf}}, "lr must be a number .* got inf"),
+        ({"optimizer_param": {"lr": -0.1}}, "lr must be a number .* got -0.1"),
     ],
 )
 def test_bad_settings(data, keywords, message):
@@ -349,5 +355,146 @@ def test_bad_data(data):
     x, t = data
     with pytest.raises(ValueError, match="train data: 50 images and 49 labels"):
         Trainer(net(), x, t[:-1], x, t)
-    with pytest.raises(ValueError, match="test data: 0 images and 0 labels"):
+    with pytest.raises(ValueError, match="train data: 50 images and 1 labels"):
+        Trainer(net(), x, 1, x, t)
+    with pytest.raises(ValueError, match=r"empty: x_test has shape \(0, 1, 6, 6\)"):
         Trainer(net(), x, t, x[:0], t[:0])
+
+
+@pytest.mark.parametrize("wrong", [list, lambda x: None, lambda x: x[0, 0, 0, 0], np.int64])
+def test_images_are_an_array_of_floats(data, wrong):
+    x, t = data
+    for images in ((wrong(x), x), (x, wrong(x))):
+        name = "x_test" if images[0] is x else "x_train"
+        with pytest.raises(ValueError, match=f"{name} must be a floating-point array"):
+            Trainer(net(), images[0], t, images[1], t)
+
+
+def test_labels_may_be_a_list(data):
+    x, t = data
+    run = Trainer(net(), x, t.tolist(), x, t.tolist(), 1, 8, verbose=False, seed=0).train()
+    assert (
+        run.train_loss_list
+        == trainer(data, epochs=1, optimizer="SGD", optimizer_param=None).train().train_loss_list
+    )
+
+
+def test_settings_become_plain_ints(data):
+    small = np.uint8(8)
+    run = trainer(
+        data,
+        epochs=np.uint8(40),
+        mini_batch_size=small,
+        snapshot_every=small,
+        snapshots="W1",
+        evaluate_sample_num_per_epoch=small,
+    )
+    assert run.train().current_iter == 280 and run.snapshot_iters == list(range(0, 281, 8))
+    assert run.history["epoch"].tolist() == list(range(1, 41))
+
+
+# ---- losses that are not finite ------------------------------------------------------------------
+
+
+def assert_same(a, b):
+    assert a.train_loss_list == b.train_loss_list and a.test_acc_list == b.test_acc_list
+    for name, p in a.network.params.items():
+        np.testing.assert_array_equal(p, b.network.params[name])
+
+
+def spoil(run, step, what):
+    """Make a step of a run go wrong, as training that diverges does."""
+    gradient = run.network.gradient
+
+    def spoilt(x, t):
+        grads = gradient(x, t)
+        if run.current_iter + 1 == step:
+            if what == "gradient":
+                grads["W2"].flat[3] = np.inf
+            else:
+                run.network.last_layer.loss = what
+        return grads
+
+    run.network.gradient = spoilt
+    return lambda: setattr(run.network, "gradient", gradient)
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Momentum", "AdaGrad", "Adam"])
+@pytest.mark.parametrize("what", [np.nan, np.inf, -np.inf, "gradient"])
+@pytest.mark.parametrize("step", [1, 9])
+def test_it_stops_before_the_first_step_that_is_not_finite(data, capsys, optimizer, what, step):
+    run, other = trainer(data, optimizer=optimizer), trainer(data, optimizer=optimizer)
+    mend = spoil(run, step, what)
+    assert run.train() is run
+    for _ in zip(range(step - 1), other.steps(), strict=False):
+        pass
+    assert_same(run, other)
+    assert run.current_iter == len(run.history["loss"]) == step - 1
+    assert np.isfinite(run.history["loss"]).all()
+    told = "the gradient is not finite" if what == "gradient" else f"the loss is {what}"
+    assert run.stopped.startswith(f"Training stopped at step {step}: {told}. What was learned")
+    assert capsys.readouterr().out == f"{run.stopped}\n"
+    assert list(run.steps()) == [] and run.stopped  # tried again: the same
+    mend()
+    assert_same(run.train(), trainer(data, optimizer=optimizer).train())  # and on from there
+    assert run.stopped is None and run.current_iter == 21
+
+
+def test_the_sentence_names_the_usual_causes(data, capsys):
+    run = trainer(data, optimizer="SGD", optimizer_param={"lr": 1e12}).train()
+    said = capsys.readouterr().out
+    assert said.startswith(f"Training stopped at step {run.current_iter + 1}: the loss is ")
+    assert "(lr = 1000000000000.0)" in said and "What was learned before is kept" in said
+    assert 1 <= run.current_iter <= 5
+    assert all(np.isfinite(p).all() for p in run.network.params.values())
+    x, t = data
+    unscaled = trainer((x * np.float32(1e36), t), optimizer="SGD").train()
+    assert "not scaled to 0..1" in unscaled.stopped and "e+3" in unscaled.stopped
+    with np.errstate(invalid="ignore"):
+        constant = trainer(((x - x) / (x - x).std(), t)).train()
+    assert constant.current_iter == 0
+    assert constant.stopped.startswith("Training stopped at step 1: the loss is nan.")
+    assert "nan to nan" in constant.stopped and "constant pixel" in constant.stopped
+
+
+def test_it_says_so_where_parameters_were_lost(data):
+    class Bursting(SGD):
+        def update(self, params, grads):
+            super().update(params, grads)
+            params["W1"][...] = np.inf
+
+    run = trainer(data, optimizer=Bursting(), optimizer_param=None).train()
+    assert run.current_iter == 1 and "made parameters infinite: start again" in run.stopped
+    assert "(lr = 0.01)" in run.stopped
+
+
+def test_a_setting_that_turned_impossible_changes_nothing(data):
+    run, other = trainer(data), trainer(data)
+    for _ in range(3):
+        run.train_step()
+        other.train_step()
+    run.optimizer.lr = np.nan
+    with pytest.raises(ValueError, match="lr must be a number"):
+        run.train()
+    assert_same(run, other)
+    run.optimizer.lr = other.optimizer.lr
+    assert_same(run.train(), other.train())
+
+
+# ---- how much a notebook trains ------------------------------------------------------------------
+
+
+def test_a_process_of_its_own_trains_in_full(monkeypatch):
+    monkeypatch.delenv("CNNLIB_IN_BROWSER", raising=False)
+    assert training_size(native=8, browser=2) == 8
+
+
+def test_a_browser_trains_less(monkeypatch):
+    monkeypatch.delenv("CNNLIB_IN_BROWSER", raising=False)
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    assert training_size(native=8, browser=2) == 2
+
+
+def test_a_browser_can_be_simulated(monkeypatch):
+    monkeypatch.setenv("CNNLIB_IN_BROWSER", "1")
+    assert training_size(native=8, browser=2) == 2

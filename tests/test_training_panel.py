@@ -165,6 +165,63 @@ def test_an_error_is_told_and_kept_and_it_goes_on(slices):
     assert_same(a, b)
 
 
+def test_a_loss_that_is_not_finite_ends_the_run_and_says_so(slices):
+    a, b = new_trainer(), new_trainer()
+    for trainer in (a, b):
+        Steps(trainer, after_8=lambda trainer=trainer: setattr(trainer.optimizer, "lr", 1e37))
+    a.train()
+    n = a.current_iter
+    assert 8 < n < 24
+    panel = run(b, every=0)
+    assert_same(a, b)
+    assert panel.error is None and not panel.running
+    assert panel.message == b.stopped == a.stopped
+    assert panel.message.startswith(f"Training stopped at step {n + 1}: the loss is ")
+    short = panel.message.partition(". ")[0]
+    assert panel.figure.axes[0].texts[0].get_text() == short
+    assert short in panel._status.value and f"{short}." in panel._view.value
+    assert "Done" not in repr(panel) and short in repr(panel)
+    assert panel.controls["start"].description == "▶ Go on"
+    assert f"step {n} of 24" in panel._numbers.value and len(panel._numbers.value) < 200
+    assert panel._repr_mimebundle_()[1]["image/png"]["alt"] == panel.figure.alt
+
+
+def test_after_an_infinite_loss_it_goes_on_at_another_rate(slices):
+    a, b = new_trainer().train(), new_trainer()
+    gradient = b.network.gradient
+
+    def infinite(x, t):
+        grads = gradient(x, t)
+        if b.current_iter == 7 and b.optimizer.lr == 0.01:
+            b.network.last_layer.loss = np.inf
+        return grads
+
+    b.network.gradient = infinite
+
+    async def main():
+        panel = TrainingPanel(b)
+        await panel.start()
+        assert panel.message.startswith("Training stopped at step 8: the loss is inf.")
+        await panel.start()  # the same again
+        assert panel.message.startswith("Training stopped at step 8: the loss is inf.")
+        panel.controls["learning rate"].value = 0.001
+        await panel.start()
+        return panel
+
+    panel = asyncio.run(main())
+    assert b.stopped is None and panel.message.startswith("Done after step 24")
+    assert "stopped" not in panel.figure.alt
+    assert b.train_loss_list[:8] == a.train_loss_list[:8]
+    assert panel.changes == [(7, "learning rate", 0.001)]
+
+
+@pytest.mark.parametrize("lr", [np.inf, np.nan, "0.1", 0, None])
+def test_no_slider_for_a_learning_rate_that_is_none(lr):
+    trainer = new_trainer()
+    trainer.optimizer.lr = lr
+    assert list(TrainingPanel(trainer).controls) == ["start", "batch size"]
+
+
 def test_the_loop_breathes_and_no_thread_is_made(slices):
     b, seen, threads = new_trainer(), [], set()
     before = threading.active_count()

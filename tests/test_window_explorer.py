@@ -170,11 +170,16 @@ def test_one_message_for_each_change():
         ({"filter_height": 5}, "does not fit into the padded input"),
         ({"stride": 0}, "stride must be at least 1, got 0"),
         ({"stride": 1.5}, "stride must be a whole number, got 1.5"),
+        ({"stride": 10**6}, "stride must be at most 64, got 1000000"),
+        ({"stride": 10**30}, "stride must be at most 64"),
+        ({"pad": 10**9}, "pad must be at most 64"),
+        ({"filter_width": 10**9}, "filter width must be at most 64"),
         ({"pad": -1}, "pad must be at least 0, got -1"),
         ({"height": 65}, "at most 64"),
         ({"channels": 5}, "channels must be at most 4"),
         ({"bias": np.nan}, "bias must be finite"),
         ({"bias": "many"}, "bias must be numbers"),
+        ({"bias": [1]}, r"bias must be one number, got shape \(1,\)"),
         ({"mode": "sorting"}, "mode must be one of"),
         ({"mode": "max pooling", "pad": 3}, "must be smaller than the pooling window"),
         ({"depth": 3}, "no setting 'depth'"),
@@ -190,6 +195,30 @@ def test_impossible_settings_from_python_leave_the_state(settings, sentence):
         with pytest.raises(ValueError, match=sentence):
             setattr(explorer, name, value)
     assert repr(explorer) == before
+
+
+@pytest.mark.parametrize(
+    "name", [*AXES, "width", "filter_width", "channels", "bias", "mode", "step"]
+)
+@pytest.mark.parametrize("value", [None, "two", [1], np.nan, np.inf, -1.5])
+def test_a_refused_value_does_not_stick(name, value):
+    explorer = WindowExplorer()
+    before, pictured = getattr(explorer, name), explorer._view.picture
+    if name == "bias" and value == -1.5:
+        return  # that one is possible
+    with pytest.raises(ValueError, match=name.partition("_")[0]):
+        setattr(explorer, name, value)
+    assert getattr(explorer, name) == before and explorer._view.picture is pictured
+    explorer.pad = 1  # the next change finds a state that is possible
+    assert explorer.output_shape == (4, 4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_largest_stride_is_drawn_like_any_other(mode):
+    explorer = WindowExplorer(mode=mode)
+    explorer.stride = 64
+    check_picture(explorer)
+    assert explorer.output_shape == (1, 1)
 
 
 def test_an_impossible_slider_shows_a_sentence_and_the_picture_stays():

@@ -161,7 +161,7 @@ def _server(folder, theme):
     overrides = folder / "config_dir" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True)
     settings = SETTINGS | {"@jupyterlab/apputils-extension:themes": {"theme": theme}}
-    overrides.write_text(json.dumps(settings))
+    overrides.write_text(json.dumps(settings), encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -170,13 +170,15 @@ def _server(folder, theme):
     command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"]
     command += ["--LabApp.expose_app_in_browser=True"]
     url, log = f"http://127.0.0.1:{port}", folder / "log"
-    with log.open("w") as output:
+    with log.open("wb") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _answers(url):
             if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+                raise RuntimeError(
+                    f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')[-3000:]}"
+                )
             time.sleep(0.2)
         yield url
     finally:

@@ -9,9 +9,9 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const folder = resolve(process.argv[2]);
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
-// Not test_memory, test_datasets: they need threads, sockets or processes.
-const core = ["windows", "layers", "networks", "optimizers", "gradients", "trainer", "ladder"];
-core.push("lenet", "introspection", "trained");
+// Not test_fast, test_datasets: they need threads, sockets or processes.
+const core = ["windows", "naive", "layers", "gradients", "networks", "classics", "optimizers"];
+core.push("trainer", "visualize");
 const chosen = process.argv.slice(3);
 
 const { loadPyodide } = await import(pathToFileURL(`${folder}/pyodide.mjs`).href);

@@ -1,10 +1,20 @@
-"""Introspection: each answer against brute force, differences or a plain loop."""
+"""Looking into a network: each answer against brute force, differences or a plain loop."""
 
 import numpy as np
 import pytest
 
-from cnnlib import AlexNet, LeNet5, Pooling, Relu, SimpleConvNet, check_gradient
-from cnnlib.introspection import (
+from cnnlib import (
+    AlexNet,
+    GroupedConvolution,
+    LeNet,
+    LeNet5,
+    Pooling,
+    Relu,
+    SimpleConvNet,
+    check_gradient,
+)
+from cnnlib.networks import DeepConvNet, Stack
+from cnnlib.visualize import (
     activation_maximisation,
     feature_maps,
     gradient_of,
@@ -13,7 +23,6 @@ from cnnlib.introspection import (
     receptive_fields,
     top_patches,
 )
-from cnnlib.networks import DeepConvNet, Stack
 
 
 class Odd(Stack):
@@ -25,7 +34,7 @@ class Odd(Stack):
         self._add_convolution("Conv1", 4, 3, stride=2, pad=2)
         self._add("Relu1", Relu())
         self._add("Pool1", Pooling(3, 3, stride=1, pad=1))
-        self._add_convolution("Conv2", 4, 2, stride=1, pad=1, groups=2)
+        self._add("Conv2", GroupedConvolution(self._weights((4, 2, 2, 2), 8), 0, pad=1, groups=2))
         self._add("Pool2", Pooling(2, 3, stride=2, mode="average"))
         self._add_affine("Affine1", 5)
 
@@ -99,7 +108,7 @@ def test_feature_maps_are_what_predict_goes_through(x):
     np.testing.assert_array_equal(maps["Affine2"], net.predict(x))
     np.testing.assert_array_equal(maps["Relu1"], np.maximum(maps["Conv1"], 0))
     np.testing.assert_array_equal(maps["Dropout1"], maps["Relu7"] * 0.5)  # scaled, not dropped
-    assert all(layer._kept is None for layer in net.layers.values())
+    assert all(layer._saved is None for layer in net.layers.values())
 
 
 @pytest.mark.parametrize(
@@ -211,6 +220,37 @@ def test_a_patch_over_the_border_stands_where_the_unit_sees_it():
     np.testing.assert_array_equal(found.patches[0, 0], [[0, 0, 0], [0, 0.5, 0.5], [0, 0.5, 1]])
 
 
+def test_a_unit_that_sees_only_padding_has_an_empty_patch():
+    net = LeNet((1, 12, 12), pad=10, rng=0)
+    assert patch_of(net, "C1", (0, 0, 0)) == (slice(0, 0), slice(0, 0))
+    assert patch_of(net, "C1", (0, 27, 27)) == (slice(12, 12), slice(12, 12))
+    assert patch_of(net, "C1", (0, 0, 8)) == (slice(0, 0), slice(0, 3))
+    net.params["W1"][...] = 0
+    net.params["b1"][...] = 1  # all units alike: the first position is found
+    found = top_patches(net, "C1", 0, np.ones((2, 1, 12, 12), np.float32), k=2)
+    assert found.patches.shape == (2, 1, 5, 5) and not found.patches.any()
+
+
+def test_patches_where_the_field_is_larger_than_the_image_along_one_axis_only(rng):
+    net = SimpleConvNet((2, 30, 5), {"filter_num": 1, "filter_size": 5, "pad": 1}, 4, 2, rng=0)
+    images = rng.random((3, 2, 30, 5), dtype=np.float32)
+    found = top_patches(net, "Pool1", 0, images, k=3)  # sees 6 x 6
+    assert found.patches.shape == (3, 2, 6, 5)
+    for patch, image, (p, q) in zip(found.patches, found.images, found.positions, strict=True):
+        rows, _ = patch_of(net, "Pool1", (0, int(p), int(q)))
+        seen = images[image, :, rows]
+        top = max(0, 1 - 2 * p)  # rows of padding above
+        np.testing.assert_array_equal(patch[:, top : top + seen.shape[1]], seen)
+        assert patch.sum() == pytest.approx(seen.sum(), rel=1e-5)
+
+
+def test_occlusion_map_takes_lists_and_small_numbers_of_numpy(x):
+    net, image = deep(dtype=np.float64), x[0]
+    expected = occlusion_map(net, image, 3, 20, 3)
+    found = occlusion_map(net, image.tolist(), np.uint8(3), np.uint8(20), np.uint8(3))
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(("size", "stride"), [(5, 1), (4, 3), (24, 1), (7, 5)])
 def test_occlusion_map_equals_a_loop(size, stride, x):
     net, image = deep(dtype=np.float64), x[0]
@@ -231,9 +271,25 @@ def test_occlusion_map_equals_a_loop(size, stride, x):
     ("action", "message"),
     [
         (lambda net, x: feature_maps(net, x[:, :, 1:]), r"got x of shape \(4, 1, 23, 24\)"),
+        (lambda net, x: feature_maps(net, np.array(1.0)), r"got x of shape \(\)"),
+        (lambda net, x: feature_maps(net, x.tolist()), "got list"),
+        (lambda net, x: feature_maps(net, x[:0]), "empty"),
+        (lambda net, x: gradient_of(net, np.array(1.0), "Conv1", 0), r"got x of shape \(\)"),
+        (lambda net, x: gradient_of(net, x.tolist(), "Conv1", 0), "got list"),
+        (lambda net, x: gradient_of(net, x[:0], "Conv1", 0), "empty"),
+        (lambda net, x: top_patches(net, "Conv1", 0, np.array(1.0)), r"got x of shape \(\)"),
+        (lambda net, x: top_patches(net, "Conv1", 0, x.tolist(), 1), "got list"),
+        (lambda net, x: occlusion_map(net, 1.0, 0), r"got x of shape \(1,\)"),
         (lambda net, x: receptive_fields([(0, 1)]), "size must be at least 1, got 0"),
         (lambda net, x: receptive_fields([(3, 0)]), "stride must be at least 1, got 0"),
         (lambda net, x: receptive_fields([(3, 1, -1)]), "pad must be at least 0, got -1"),
+        (
+            lambda net, x: receptive_fields([(3, 1, 1, 2)]),
+            r"or \(size, stride, pad\), got \(3, 1, 1, 2",
+        ),
+        (lambda net, x: receptive_fields([(3,)]), r"or \(size, stride, pad\), got \(3,\)"),
+        (lambda net, x: receptive_fields([3, 1]), r"or \(size, stride, pad\), got 3"),
+        (lambda net, x: receptive_fields(net, axis=2), r"axis must be 0 .* got 2"),
         (lambda net, x: patch_of(net, "conv1", 0), "no layer 'conv1'; there are .*'Conv1'"),
         (lambda net, x: patch_of(net, "Conv1", 2), r"\(2, 22, 22\); there is no unit 2"),
         (lambda net, x: patch_of(net, "Conv1", (0, 22, 0)), r"no unit \(0, 22, 0\)"),
@@ -244,6 +300,10 @@ def test_occlusion_map_equals_a_loop(size, stride, x):
         (lambda net, x: activation_maximisation(net, "Conv1", []), "one for each image: 0"),
         (lambda net, x: activation_maximisation(net, "Conv1", 0, -1), "steps .* got -1"),
         (lambda net, x: activation_maximisation(net, "Conv1", 0, lr=0), "lr 0,"),
+        (lambda net, x: activation_maximisation(net, "Conv1", 0, lr=np.nan), "lr nan,"),
+        (lambda net, x: activation_maximisation(net, "Conv1", 0, lr=np.inf), "lr inf,"),
+        (lambda net, x: activation_maximisation(net, "Conv1", 0, blur=np.nan), "blur nan,"),
+        (lambda net, x: activation_maximisation(net, "Conv1", 0, high=np.inf), "high inf"),
         (lambda net, x: activation_maximisation(net, "Conv1", 0, decay=2), "decay 2,"),
         (lambda net, x: activation_maximisation(net, "Conv1", 0, low=1), "low 1, high 1"),
         (lambda net, x: top_patches(net, "Conv1", 0, x), r"1\.\.4 \(the images\), got 9"),
