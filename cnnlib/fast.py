@@ -1,15 +1,13 @@
-"""The same layers, sooner: drop-in twins of Convolution and Pooling, for training.
+"""The same layers, faster: drop-in twins of Convolution and Pooling, for training.
 
 `cnnlib.layers` says what is right. The twins inherit its constructors, checks, shapes and
 documentation, and give the same numbers; nothing here is needed to understand a convolution.
-What makes them fast:
 
 1. *Blocks.* The matrix of all windows is FH*FW times as large as the images, and memory is slow.
    Here the windows of a few images at a time go into an array that stays in the cache.
-2. *Channels first.* A window is a column here, not a row: the product of filters and windows is
-   (FN, OH*OW), in the order of the output, and need not be transposed.
-3. *Batch last.* Small feature maps have short rows, and NumPy is slow on short rows. A block of
-   such images gets the batch as its last axis: rows become OW*n numbers long.
+2. *Channels first.* A window is a column, not a row: filters @ windows is (FN, OH*OW), as wanted.
+3. *Batch last.* NumPy is slow on the short rows of small feature maps. A block of such images gets
+   the batch as its last axis: rows become OW*n numbers long.
 """
 
 import contextlib
@@ -18,18 +16,17 @@ import sys
 import threading
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from cnnlib import layers
 from cnnlib.windows import add_windows, conv_output_size, pad_images
 
-BLOCK = 2**19  # bytes of windows in a block: they fit into a second-level cache
+BLOCK = 2**20  # bytes of windows in a block: they fit into a second-level cache
 SMALL_MAP = 200  # positions OH*OW up to which a block is laid out batch last,
-SMALL_BLOCK = 2**21  # and is larger: long rows gain more than the cache
+SMALL_BLOCK = 2**22  # and is larger: long rows gain more than the cache
 
 
 def in_blocks(N, bytes_per_image, small=False):
-    """List slices of as many of N images as make up a block, at least one."""
+    """List slices of N images: as many as make up a block, at least one."""
     n = max(1, (SMALL_BLOCK if small else BLOCK) // bytes_per_image)
     return [slice(start, min(start + n, N)) for start in range(0, N, n)]
 
@@ -72,47 +69,53 @@ class Convolution(layers.Convolution):
     def _columns(self, x, OH, OW, small):
         """Yield blocks of images and their windows in columns, (g, C*FH*FW + 1, OH*OW*n).
 
-        The array is filled anew for each block. Its last row is ones: in a product of filters and
-        columns it adds the bias, in one with gradients it adds them up.
+        A last row of ones adds the bias in a product, or adds up its gradient.
         """
         N, C, H, W = x.shape
         FH, FW = self.W.shape[2:]
         S, P, K = self.stride, self.pad, C * FH * FW
-        shape = None
+        shape, in_steps = None, S == 1 and not small  # in steps of j and i, runs are longer
         for block in in_blocks(N, (K + 1) * OH * OW * x.itemsize, small):
             images = batch_last(x[block], small)
             if images.shape != shape:  # the first block, or a smaller one at the end
                 g, _, _, _, n = shape = images.shape
-                padded = np.zeros((g, C, H + 2 * P, W + 2 * P, n), x.dtype)
-                windows = sliding_window_view(padded, (FH, FW), axis=(2, 3))[:, :, ::S, ::S]
-                windows = windows.transpose(0, 1, 5, 6, 2, 3, 4)  # (g, C, FH, FW, OH, OW, n)
+                source = padded = np.zeros((g, C, H + 2 * P, W + 2 * P, n), x.dtype)
+                group, channel, row, column, image = padded.strides
+                strides = (group, channel, row, column, S * row, S * column, image)
+                if in_steps:
+                    source = rows = np.empty((g, C, FW, H + 2 * P, OW, n), x.dtype)
+                    group, channel, shift, row, column, image = rows.strides
+                    strides = (group, channel, row, shift, row, column, image)
+                windows = np.ndarray((g, C, FH, FW, OH, OW, n), x.dtype, source, strides=strides)
                 col = np.empty((g, K + 1, OH * OW * n), x.dtype)
                 col[:, K] = 1
             padded[:, :, P : P + H, P : P + W] = images
+            for j in range(FW if in_steps else 0):
+                rows[:, :, j] = padded[:, :, :, j : j + OW]
             col[:, :K].reshape(windows.shape)[...] = windows
             yield block, col
 
     def _input_gradient(self, dout, x_shape, small):
-        """Send gradients (N, FN, OH, OW) through the filters to the images, (N, C, H, W).
+        """Send gradients through the filters to the images, of shape `x_shape`.
 
         Position (p, q) of map f sends ``dout * W[f, c, i, j]`` to pixel (p*S + i, q*S + j) of
-        channel c: FH*FW shifted results of a product to add. The shift by j can be made before the
-        product, in FW copies of dout as wide as the image: then only FH results are left to add.
+        channel c: FH*FW shifted results of a product to add. The shift by j can be made before it,
+        in FW copies of dout as wide as the image: then only FH results are left.
         """
-        N, FN, OH, OW = dout.shape
-        _, C, FH, FW = self.W.shape
+        (N, FN, OH, OW), (_, C, FH, FW) = dout.shape, self.W.shape
         width = x_shape[3] + 2 * self.pad
         shift_first = width < 1.5 * OW  # where it pays; so the stride is 1
         copies, columns = (FW, width) if shift_first else (1, OW)
         filters = self.W.transpose(1, 2, 0, 3) if shift_first else self.W.transpose(1, 2, 3, 0)
         filters = filters.reshape(-1, FN * copies).astype(dout.dtype, copy=False)
-        dx = np.empty(x_shape, dout.dtype)
         numbers = max(filters.shape) * OH * columns  # of an image, before or behind the product
+        dx, shifted = np.empty(x_shape, dout.dtype), np.empty(0)
         for block in in_blocks(N, numbers * dout.itemsize, small):
             maps, images = batch_last(dout[block], small), batch_last(dx[block], small)
             g, *_, n = maps.shape
             if shift_first:
-                shifted = np.zeros((g, FN, FW, OH, width, n), dout.dtype)
+                if shifted.size != g * FN * FW * OH * width * n:
+                    shifted = np.zeros((g, FN, FW, OH, width, n), dout.dtype)
                 for j in range(FW):
                     shifted[:, :, j, :, j : j + OW] = maps
                 maps = shifted
@@ -125,9 +128,8 @@ class Convolution(layers.Convolution):
 class Pooling(layers.Pooling):
     """`cnnlib.layers.Pooling` without a matrix of windows.
 
-    A maximum is taken along the rows of the windows first, then down. In memory all channels are
-    one run of numbers, the right neighbour of an element one step ahead, the one below W steps. So
-    one NumPy operation on a long run serves all windows, and others that nobody asks for.
+    In memory all channels are one run of numbers, that below an element W steps ahead: a maximum of
+    pieces of the run serves all windows at once. It is taken along their rows, then down.
     """
 
     def forward(self, x, train_flg=True):
@@ -138,8 +140,7 @@ class Pooling(layers.Pooling):
         x = np.ascontiguousarray(pad_images(x, self.pad, -np.inf))
         H, W = x.shape[2:]
         channels = x.reshape(N * C, H * W)
-        # How far ahead of the window's corner its maximum lies: mostly, a byte is enough.
-        offset_type = np.min_scalar_type((self.pool_h - 1) * W + self.pool_w - 1)
+        offset_type = np.min_scalar_type((self.pool_h - 1) * W + self.pool_w - 1)  # mostly a byte
         out = np.empty((N * C, OH, OW), x.dtype)
         offset = np.empty(out.shape, offset_type) if train_flg else None
         for block in in_blocks(N * C, channels[0].nbytes):
@@ -160,10 +161,16 @@ class Pooling(layers.Pooling):
             return self._average_backward(dout, H - 2 * P, W - 2 * P)
         dout = dout.reshape(offset.shape)
         dx = np.zeros((N * C, H * W), dout.dtype)
+        corners = None
         for block in in_blocks(N * C, dx[0].nbytes):
-            run = dx[block].reshape(-1)
-            winners = self._corners(np.arange(run.size), dout[block].shape, H, W) + offset[block]
-            np.add.at(run, winners.reshape(-1), dout[block].reshape(-1))
+            run, shape = dx[block].reshape(-1), dout[block].shape
+            if corners is None:
+                corners = self._corners(np.arange(run.size), shape, H, W).copy()
+            winners = (corners[: shape[0]] + offset[block]).ravel()
+            if self.stride < max(self.pool_h, self.pool_w):  # an element may win twice
+                np.add.at(run, winners, dout[block].ravel())
+            else:
+                run[winners] = dout[block].ravel()
         return dx.reshape(N, C, H, W)[:, :, P : H - P, P : W - P]
 
     def _corners(self, run, shape, H, W):
@@ -199,10 +206,7 @@ class Pooling(layers.Pooling):
 
 
 def largest_ahead(run, ahead, size, step):
-    """Give the largest of each element and the size - 1 behind it, `step` apart; the first wins.
-
-    `ahead`, if not None, is how far ahead lies what each element stands for, and comes along.
-    """
+    """Give the largest of each element and the size - 1 behind it, and how far ahead it lies."""
     n = len(run) - (size - 1) * step
     largest, offset = run[:n], None if ahead is None else ahead[:n]
     for k in range(step, size * step, step):
@@ -210,7 +214,7 @@ def largest_ahead(run, ahead, size, step):
         if ahead is not None:
             won = (later > largest).view(np.uint8).astype(ahead.dtype, copy=False)  # 1 or 0
             won *= ahead[k : k + n] + ahead.dtype.type(k)
-            offset = np.maximum(offset, won)  # a later winner is further ahead
+            offset = np.maximum(offset, won, out=won)  # the first of equal ones has won
         largest = np.maximum(largest, later)
     return largest, offset
 
@@ -222,7 +226,7 @@ _lock = threading.Lock()
 def one_blas_thread():
     """Let BLAS run on one thread: more gain nothing in a training step, and wait on a busy machine.
 
-    A context inside another one, or beside one of another thread, leaves the number to that one.
+    Inside such a context, or beside one of another thread, it changes nothing.
     """
     with _lock:
         one = all(blas.num_threads == 1 for blas in _blas().lib_controllers)
@@ -241,6 +245,6 @@ def _blas():
 if sys.platform == "emscripten":  # in a browser there is one thread
     one_blas_thread = contextlib.nullcontext
 
-# glibc gets the memory of a large array from the system, and gives it back, until it has seen one
-# of that size come and go (mallopt(3), M_MMAP_THRESHOLD, at most 32 MiB). Here is one.
+# glibc asks the system for the memory of large arrays each time, until it has seen one of that size
+# come and go (mallopt(3), M_MMAP_THRESHOLD). Here is one.
 np.empty(2**25 - 2**16, np.uint8)
