@@ -1,9 +1,10 @@
 """Time a training step on a quiet machine, and with one busy process on each core.
 
-    python benchmarks/threads.py [--turns 100] [--quick]
+    python benchmarks/threads.py [--turns 20] [--quick]
 
 The same step of SimpleConvNet, 100 images and Adam, with its threads used in different ways. The
-first two rows go through the layers by hand, so that BLAS alone decides about threads.
+first two rows go through the layers by hand, so that BLAS alone decides about threads. A turn is
+ten steps in a row, as in training.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from timing import describe_machine, import_torch, times_in_turn
 
 import cnnlib
 from cnnlib.networks import CORES, PARTS
+
+STEPS = 10  # in a row
 
 # A process that computes nothing for ever, or until the benchmark is gone, however it ended.
 BUSY = """
@@ -95,16 +98,16 @@ def table(quiet, busy):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=100, help="turns per program")
-    parser.add_argument("--quick", action="store_true", help="5 turns")
+    parser.add_argument("--turns", type=int, default=20, help="turns per program")
+    parser.add_argument("--quick", action="store_true", help="2 turns")
     options = parser.parse_args()
-    turns, rng = 5 if options.quick else options.turns, np.random.default_rng(1)
+    turns, rng = 2 if options.quick else options.turns, np.random.default_rng(1)
     images, labels = rng.random((1000, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, 1000)
-    print(f"{describe_machine()}\nBatches of {BATCH}, {turns} turns, each after a pause.\n")
+    print(f"{describe_machine()}\nBatches of {BATCH}, {turns} turns of {STEPS} steps.\n")
     programs = steps(import_torch(), images, labels)
-    quiet = times_in_turn(programs, turns)
+    quiet = times_in_turn(programs, turns, calls=STEPS)
     with busy_processes(CORES):
-        busy = times_in_turn(programs, turns)
+        busy = times_in_turn(programs, turns, calls=STEPS)
     print(table(quiet, busy))
 
 

@@ -15,11 +15,12 @@ PAUSE = 0.03  # seconds; OpenBLAS's threads spin for some 26 ms after a product
 INTERFERENCE = 0.05  # share of the cores used by other programs from which a row says so
 
 
-def times_in_turn(programs, turns, pause=True):
+def times_in_turn(programs, turns, pause=True, calls=1):
     """Run the programs of a dict in turn, A B A B, and return the seconds of each call of each.
 
-    With a pause: before each timed call wait until the threads of the program before sleep, and
-    make one call that is not timed. Otherwise the programs run back to back, after one call each.
+    With a pause: before each turn wait until the threads of the program before sleep, and make one
+    call that is not timed. Otherwise the programs run back to back, after one call each. A turn may
+    be several calls in a row, as in training.
     """
     times = {name: [] for name in programs}
     for program in programs.values():
@@ -29,9 +30,10 @@ def times_in_turn(programs, turns, pause=True):
             if pause:
                 time.sleep(PAUSE)
                 program()
-            start = time.perf_counter()
-            program()
-            times[name].append(time.perf_counter() - start)
+            for _ in range(calls):
+                start = time.perf_counter()
+                program()
+                times[name].append(time.perf_counter() - start)
     return times
 
 

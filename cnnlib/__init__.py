@@ -24,7 +24,7 @@ Notation, in code, notebooks and error messages alike::
     out   (N, FN, OH, OW)    FN feature maps per image
     S, P  stride and padding, called ``stride`` and ``pad``
     OH  = (H + 2*P - FH) // S + 1,  OW alike    formula (7.1)
-    dx, dW, db               gradients of the loss by x, W, b; dout by the output
+    dx, dW, db               gradients of the loss with respect to x, W, b; dout: to the output
 """
 
 from cnnlib.classics import (

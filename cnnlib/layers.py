@@ -9,7 +9,8 @@ themselves, not copies: leave x, the output and the parameters as they are until
     x    (N, C, H, W)      N images of C channels, H rows and W columns
     W    (FN, C, FH, FW)   FN filters of as many channels
     out  (N, FN, OH, OW)   FN feature maps for each image; OH = (H + 2*P - FH) // S + 1, OW alike
-    S, P                   stride and padding
+    S, P                   stride and padding; n, c, p, q count images, channels, rows, columns of
+                           out, f filters, and i, j rows and columns of a window
     dx, dW, dcol           gradients of the loss with respect to x, W, col, and shaped alike
 
 In reading order: Convolution and Pooling (sections 7.2 to 7.4 of the book, Saitoh's "Deep Learning
@@ -36,7 +37,11 @@ from cnnlib.windows import (
 
 
 class Layer:
-    """What all layers share: checks, and what is saved for backward. Skip it at first reading."""
+    """What all layers share: checks, and what is saved for backward.
+
+    Enough at first reading: `_check` returns the shape of the output; `_save` saves arrays and
+    returns `out`; `_saved_for` gives the arrays back.
+    """
 
     takes_images = False  # True where a batch must be (N, C, H, W)
     _saved = None
@@ -57,7 +62,7 @@ class Layer:
         return self.W.astype(dtype, copy=False), self.b.astype(dtype, copy=False)
 
     def _save(self, train_flg, out, *arrays):
-        """Save arrays for backward while training, nothing in inference; return `out`."""
+        """Save arrays for backward while training, forget them in inference; return `out`."""
         self._saved = (out.shape, arrays) if train_flg else None
         return out
 
@@ -162,21 +167,21 @@ class Convolution(Layer):
         Parameters
         ----------
         dout : ndarray, shape (N, FN, OH, OW)
-            Gradient of the loss by the output.
+            Gradient of the loss with respect to the output.
 
         Returns
         -------
         ndarray, shape (N, C, H, W)
-            Gradient of the loss by x.
+            Gradient of the loss with respect to x.
         """
         x_shape, col, col_W = self._saved_for(dout)
         FN, C, FH, FW = self.W.shape
-        dout = dout.transpose(0, 2, 3, 1).reshape(-1, FN)  # (N*OH*OW, FN)
+        dout = dout.transpose(0, 2, 3, 1).reshape(-1, FN)  # (N*OH*OW, FN): rows as those of col
         self.db = dout.sum(axis=0)  # (FN,): the bias was added in every row
-        dcol_W = col.T @ dout  # (C*FH*FW, FN)
-        self.dW = dcol_W.T.reshape(FN, C, FH, FW)
+        dcol_W = col.T @ dout  # (C*FH*FW, FN): from here on as in `Affine`, with x = col
+        self.dW = dcol_W.T.reshape(FN, C, FH, FW)  # undoes W.reshape(FN, -1).T, last step first
         dcol = dout @ col_W.T  # (N*OH*OW, C*FH*FW)
-        # Where windows overlap, col2im adds what they send back; what falls into the padding goes.
+        # A pixel in several windows has several gradients: col2im adds them, and cuts the padding.
         return col2im(dcol, x_shape, FH, FW, self.stride, self.pad)  # (N, C, H, W)
 
 
@@ -196,11 +201,6 @@ class Pooling(Layer):
         never wins, and with 0 for the mean, in which it counts.
     mode : {"max", "average"}, default "max"
         Which of the two.
-
-    Raises
-    ------
-    ValueError
-        If a setting is not possible.
 
     Notes
     -----
@@ -238,8 +238,9 @@ class Pooling(Layer):
         N, C, OH, OW = self._check(x)
         padded = pad_images(x, self.pad, -np.inf if self.mode == "max" else 0)
         col = im2col(padded, self.pool_h, self.pool_w, self.stride)  # (N*OH*OW, C*pool_h*pool_w)
+        # The elements of a row are in the order c, i, j: cut into C, each is one channel's window.
         col = col.reshape(-1, self.pool_h * self.pool_w)  # (N*OH*OW*C, pool_h*pool_w)
-        arg_max = col.argmax(axis=1)  # (N*OH*OW*C,): the first of equal ones; the mean needs none
+        arg_max = col.argmax(axis=1)  # (N*OH*OW*C,): the first of equal ones; unused for a mean
         out = col.max(axis=1) if self.mode == "max" else col.mean(axis=1)  # (N*OH*OW*C,)
         out = out.reshape(N, OH, OW, C).transpose(0, 3, 1, 2)  # (N, C, OH, OW)
         return self._save(train_flg, out, padded.shape, arg_max)
@@ -254,7 +255,7 @@ class Pooling(Layer):
         dout = dout.transpose(0, 2, 3, 1).reshape(-1)  # (N*OH*OW*C,)
         dcol = np.zeros((dout.size, size), dout.dtype)  # (N*OH*OW*C, pool_h*pool_w)
         if self.mode == "max":
-            dcol[np.arange(dout.size), arg_max] = dout
+            dcol[np.arange(dout.size), arg_max] = dout  # in each row, where its maximum was
         else:
             dcol[:] = dout[:, np.newaxis] / size
         dcol = dcol.reshape(-1, C * size)  # (N*OH*OW, C*pool_h*pool_w)
@@ -278,11 +279,6 @@ class Affine(Layer):
     ----------
     dW, db : ndarray
         Gradients of the loss, set by `backward`; shapes as W and b.
-
-    Raises
-    ------
-    ValueError
-        If the shapes of W and b do not go together.
 
     Notes
     -----
@@ -417,7 +413,7 @@ class SoftmaxWithLoss(Layer):
     Attributes
     ----------
     y : ndarray, shape (N, K)
-        Probabilities of the last training forward pass.
+        Probabilities of the last forward pass, if it was one of training.
     t : ndarray of int, shape (N,)
         Its labels as class numbers.
     loss : float
@@ -471,7 +467,7 @@ def masked(a, mask):
     """Return `a` where the mask is True, else 0: ``np.where(mask, a, 0)``, but faster."""
     with np.errstate(invalid="ignore"):
         out = a * mask  # a mask counts as 1 and 0
-    if np.isnan(out.min()):  # for 0 times infinity is NaN
+    if np.isnan(out.min()):  # some element is: 0 times infinity
         out = np.where(mask, a, 0)
     return out
 

@@ -134,7 +134,7 @@ class Network:
         return right / len(x)
 
     def gradient(self, x, t):
-        """Compute the gradient of the loss by every parameter, by backpropagation.
+        """Compute the gradient of the loss with respect to every parameter, by backpropagation.
 
         It is ``loss(x, t)`` and then ``backward()``, for the two halves of a batch in two threads;
         their gradients, each with its share of the loss, are added up. Names and shapes are those
