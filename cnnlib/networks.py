@@ -29,6 +29,7 @@ from cnnlib.layers import Affine, Dropout, Relu, Sigmoid, SoftmaxWithLoss, class
 from cnnlib.windows import check_float, whole_number
 
 PARTS = 2  # of a batch, for `Network.gradient`: fixed, so that all machines get the same numbers
+LARGE = 64  # images in a batch, from which on its parts gain more than they cost
 CORES = 1 if sys.platform == "emscripten" else os.cpu_count() or 1  # in a browser: no threads
 
 
@@ -136,15 +137,15 @@ class Network:
     def gradient(self, x, t):
         """Compute the gradient of the loss with respect to every parameter, by backpropagation.
 
-        It is ``loss(x, t)`` and then ``backward()``, for the two halves of a batch in two threads;
-        their gradients, each with its share of the loss, are added up. Names and shapes are those
-        of `params`, and ``network.last_layer.loss`` is the loss.
+        It is ``loss(x, t)`` and then ``backward()``, on copies of the layers. Of a large batch two
+        halves do that in two threads; their gradients, each with its share of the loss, are added
+        up. Names and shapes are those of `params`; ``network.last_layer.loss`` is the loss.
         """
         self.check_images(x)
         t = np.atleast_1d(t)
         if len(x) != len(t):
             raise ValueError(f"gradient needs a label for each image: {len(x)} and {len(t)}")
-        n = min(PARTS, len(x))
+        n = PARTS if len(x) >= LARGE else 1
         parts = [self._part(seed) for seed in self.rng.integers(2**63, size=n)]
 
         def forward_and_back(context, part, x_part, t_part):
@@ -152,7 +153,7 @@ class Network:
             loss = share * context.run(part.loss, x_part, t_part)
             return loss, context.run(part.backward, share)
 
-        each = map if CORES == 1 else _pool(os.getpid()).map
+        each = map if n == 1 or CORES == 1 else _pool(os.getpid()).map
         with one_blas_thread():
             contexts = [contextvars.copy_context() for _ in parts]  # np.errstate counts there, too
             halves = np.array_split(x, n), np.array_split(t, n)

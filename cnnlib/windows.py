@@ -231,8 +231,8 @@ def whole_number(name, value, least=1):
 
 def check_float(x, name="x"):
     """Raise ValueError unless `x` is a floating-point array that holds a sample."""
-    kind = getattr(x, "dtype", type(x).__name__)
-    if not isinstance(x, np.ndarray) or not np.issubdtype(x.dtype, np.floating):
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        kind = getattr(x, "dtype", type(x).__name__)
         raise ValueError(
             f"{name} must be a floating-point array, got {kind}; "
             "for pixels use x.astype(np.float32) / 255"

@@ -42,9 +42,25 @@ def small(**keywords):
     return SimpleConvNet((2, 6, 6), param, 7, 5, 0.2, **({"rng": 0} | keywords))
 
 
+@pytest.fixture(autouse=True)
+def any_batch_is_cut(monkeypatch):
+    """Small batches are cut in parts here, too."""
+    monkeypatch.setattr(networks, "LARGE", 2)
+
+
 @pytest.fixture
 def batch(rng):
     return rng.random((9, 2, 6, 6)), rng.integers(0, 5, 9)
+
+
+def test_a_small_batch_is_not_cut(batch, monkeypatch):
+    net, (x, t) = small(), batch
+    whole = net.loss(x, t), net.backward()
+    monkeypatch.setattr(networks, "LARGE", 10)
+    monkeypatch.setattr(networks, "_pool", None)  # no thread is asked for
+    for name, gradient in net.gradient(x, t).items():
+        np.testing.assert_array_equal(gradient, whole[1][name])
+    assert net.last_layer.loss == whole[0]
 
 
 def test_names_and_shapes_of_the_source():
