@@ -143,7 +143,7 @@ class Pooling(layers.Pooling):
         offset_type = np.min_scalar_type((self.pool_h - 1) * W + self.pool_w - 1)  # mostly a byte
         out = np.empty((N * C, OH, OW), x.dtype)
         offset = np.empty(out.shape, offset_type) if train_flg else None
-        for block in in_blocks(N * C, channels[0].nbytes):
+        for block in in_blocks(N * C, 2 * channels[0].nbytes):  # with the maxima
             run, shape = channels[block].reshape(-1), out[block].shape
             ahead = np.zeros(run.shape, offset_type) if train_flg else None
             run, ahead = largest_ahead(run, ahead, self.pool_w, 1)
@@ -162,7 +162,7 @@ class Pooling(layers.Pooling):
         dout = dout.reshape(offset.shape)
         dx = np.zeros((N * C, H * W), dout.dtype)
         corners = None
-        for block in in_blocks(N * C, dx[0].nbytes):
+        for block in in_blocks(N * C, 2 * dx[0].nbytes):
             run, shape = dx[block].reshape(-1), dout[block].shape
             if corners is None:
                 corners = self._corners(np.arange(run.size), shape, H, W).copy()
@@ -215,7 +215,7 @@ def largest_ahead(run, ahead, size, step):
             won = (later > largest).view(np.uint8).astype(ahead.dtype, copy=False)  # 1 or 0
             won *= ahead[k : k + n] + ahead.dtype.type(k)
             offset = np.maximum(offset, won, out=won)  # the first of equal ones has won
-        largest = np.maximum(largest, later)
+        largest = np.maximum(largest, later, out=None if k == step else largest)
     return largest, offset
 
 

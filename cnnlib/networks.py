@@ -146,7 +146,7 @@ class Network:
         if len(x) != len(t):
             raise ValueError(f"gradient needs a label for each image: {len(x)} and {len(t)}")
         n = PARTS if len(x) >= LARGE else 1
-        parts = [self._part(seed) for seed in self.rng.integers(2**63, size=n)]
+        parts = map(self._part, self.rng.integers(2**63, size=n))  # one by one: they take memory
 
         def forward_and_back(context, part, x_part, t_part):
             share = len(x_part) / len(x)
@@ -155,7 +155,7 @@ class Network:
 
         each = map if n == 1 or CORES == 1 else _pool(os.getpid()).map
         with one_blas_thread():
-            contexts = [contextvars.copy_context() for _ in parts]  # np.errstate counts there, too
+            contexts = [contextvars.copy_context() for _ in range(n)]  # np.errstate counts there
             halves = np.array_split(x, n), np.array_split(t, n)
             (total, grads), *others = each(forward_and_back, contexts, parts, *halves)
         for loss, more in others:
