@@ -88,7 +88,7 @@ def test_every_slider_of_the_notebook_over_its_values(path, monkeypatch):
     assert found, f"{path.name} has no explorer"
     monkeypatch.setattr(style, "to_html", lambda figure, dpi: figure.alt)  # PNGs take the time
     for cell, explorer in found.items():
-        drawn, room = 0, explorer._height
+        drawn, height = 0, explorer._height
         for values in settings(explorer):
             explorer.set(**{name: within(explorer, name, v) for name, v in values.items()})
             if explorer.message:
@@ -98,7 +98,7 @@ def test_every_slider_of_the_notebook_over_its_values(path, monkeypatch):
                 assert explorer.figure.alt and style.size(explorer.figure)[0] <= style.MAX_WIDTH
         assert drawn > 1, f"{cell}: nothing to see"
         tallest = explorer._height
-        assert tallest <= room + 2, f"{cell}: the page moves, give it room={tallest}"
+        assert tallest <= height + 2, f"{cell}: the page moves, give it min_height={tallest}"
 
 
 def whole_grid(explorer):

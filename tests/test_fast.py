@@ -353,24 +353,24 @@ def test_contexts_in_two_threads_may_overlap(two_blas_threads, first_ends_first)
     def first():
         with one_blas_thread():
             first_in.set()
-            second_in.wait(60)
+            second_in.wait(600)
             if not first_ends_first:
-                second_out.wait(60)
+                second_out.wait(600)
         first_out.set()
-        over.wait(60)
+        over.wait(600)
 
     def second():
-        first_in.wait(60)
+        first_in.wait(600)
         with one_blas_thread():
             second_in.set()
             if first_ends_first:
-                first_out.wait(60)
+                first_out.wait(600)
         second_out.set()
-        over.wait(60)
+        over.wait(600)
 
     def watch():
-        first_out.wait(60)
-        second_out.wait(60)
+        first_out.wait(600)
+        second_out.wait(600)
         try:
             assert blas_threads() == 2
             with one_blas_thread():

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info, threadpool_limits
 
 import cnnlib
 from cnnlib import (
@@ -35,6 +34,12 @@ from cnnlib import (
     networks,
 )
 from cnnlib.layers import Dropout, Layer, Relu
+
+BROWSER = sys.platform == "emscripten"  # no threads, no processes, one core
+needs_threads = pytest.mark.skipif(BROWSER, reason="there are no threads in a browser")
+every_number_of_cores = pytest.mark.parametrize("cores", [1] if BROWSER else [1, 2])
+if not BROWSER:
+    from threadpoolctl import threadpool_info, threadpool_limits
 
 
 def small(**keywords):
@@ -248,6 +253,7 @@ def test_gradient_takes_labels_in_all_three_shapes(batch):
         np.testing.assert_array_equal(gradient, expected[name])
 
 
+@needs_threads
 @every_kind
 @pytest.mark.parametrize("N", [1, 5])
 def test_any_number_of_cores_gives_the_same_numbers(kind, N, monkeypatch):
@@ -355,7 +361,7 @@ def test_gradient_leaves_the_layers_as_they_were(kind):
     assert all(net.params[name] is array for name, array in arrays.items())
 
 
-@pytest.mark.parametrize("cores", [1, 2])
+@every_number_of_cores
 @pytest.mark.parametrize("where", [0, 8])
 def test_an_error_in_a_half_reaches_the_caller(batch, cores, where, monkeypatch):
     monkeypatch.setattr(networks, "CORES", cores)
@@ -378,10 +384,11 @@ class Meeting(Relu):
     barrier = threading.Barrier(2)
 
     def forward(self, x, train_flg=True):
-        self.barrier.wait(timeout=60)
+        self.barrier.wait(timeout=600)
         return super().forward(x, train_flg)
 
 
+@needs_threads
 def test_the_two_halves_run_at_the_same_time(batch, monkeypatch):
     monkeypatch.setattr(networks, "CORES", 2)
     net, (x, t) = small(), batch
@@ -410,7 +417,7 @@ net = cnnlib.SimpleConvNet((1, 6, 6), {"filter_size": 3}, 4, 3, rng=0)
 x, t = np.ones((4, 1, 6, 6)), np.array([0, 1, 2, 0])
 net.gradient(x, t)
 child = os.fork()
-signal.alarm(30)  # a child that waits for threads it does not have
+signal.alarm(300)  # a child that waits for threads it does not have
 net.gradient(x, t)
 if child:
     os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
@@ -418,9 +425,10 @@ os._exit(0)
 """
 
 
+@needs_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 def test_a_forked_process_has_threads_of_its_own():
-    subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], check=True, timeout=600)
 
 
 class Overflowing(Relu):
@@ -429,7 +437,7 @@ class Overflowing(Relu):
         return super().forward(x, train_flg)
 
 
-@pytest.mark.parametrize("cores", [1, 2])
+@every_number_of_cores
 def test_errstate_outside_counts_inside_the_threads(batch, cores, monkeypatch):
     monkeypatch.setattr(networks, "CORES", cores)
     net, (x, t) = small(), batch
@@ -469,7 +477,8 @@ class SpyingRelu(Relu):
         return super().backward(dout)
 
 
-@pytest.mark.parametrize("cores", [1, 2])
+@needs_threads
+@every_number_of_cores
 def test_blas_runs_on_one_thread_inside_and_on_as_many_as_before_afterwards(
     batch, cores, monkeypatch
 ):
@@ -513,7 +522,7 @@ class OwnConvolution(Convolution):
         return super().backward(dout)
 
 
-@pytest.mark.parametrize("cores", [1, 2])
+@every_number_of_cores
 def test_layers_of_users_in_halves(batch, cores, monkeypatch):
     monkeypatch.setattr(networks, "CORES", cores)
     net, (x, t) = small(dtype=np.float64), batch
@@ -539,7 +548,7 @@ class Noisy(Layer):
 
     def forward(self, x, train_flg=True):
         if len(x) == 5:  # of nine: the first half
-            assert self.second_has_drawn.wait(60)
+            assert self.second_has_drawn.wait(600)
         noise = self.rng.standard_normal(x.shape)
         self.second_has_drawn.set()
         return self._save(train_flg, x + noise)
@@ -549,6 +558,7 @@ class Noisy(Layer):
         return dout.copy()
 
 
+@needs_threads
 def test_random_numbers_of_users_are_the_same_on_any_number_of_cores(batch, monkeypatch):
     x, t = batch
     losses = []
@@ -732,6 +742,7 @@ def test_saving_where_there_is_no_folder(tmp_path):
     assert os.listdir(tmp_path) == ["folder"]
 
 
+@needs_threads
 def test_two_writers_and_a_reader_of_one_file(tmp_path):
     nets, file, found = [small(rng=seed) for seed in range(2)], tmp_path / "weights.npz", []
     nets[0].save_params(file)

@@ -77,11 +77,15 @@ def test_room_for_the_tallest_picture_is_kept_from_the_start():
             explorer.set(number=number)
             yield int(re.search(r"min-height: (\d+)px", html(explorer)).group(1))
 
-    assert list(rooms(explore(draw, number=(0, 4), room=300))) == [300] * 3
-    first, tallest, last = rooms(explore(draw, number=(0, 4), room=1))  # too little: as without
+    assert list(rooms(explore(draw, number=(0, 4), min_height=300))) == [300] * 3
+    first, tallest, last = rooms(
+        explore(draw, number=(0, 4), min_height=1)
+    )  # too little: as without
     assert first < tallest == last
     # A range is one of a parameter named height.
-    explorer = explore(sliding, room=600, height=(4, 9), width=[5], filter_h=[3], filter_w=[3])
+    explorer = explore(
+        sliding, min_height=600, height=(4, 9), width=[5], filter_h=[3], filter_w=[3]
+    )
     assert explorer.values["height"] == 4
     assert "min-height: 600px" in html(explorer)
 

@@ -16,7 +16,7 @@ from cnnlib.figures import style
 from cnnlib.widgets.static import with_picture
 
 
-def explore(draw, /, *, start=None, limits=None, dpi=style.DPI, room=None, **ranges):
+def explore(draw, /, *, start=None, limits=None, dpi=style.DPI, min_height=None, **ranges):
     """Put sliders around a figure function.
 
     Parameters
@@ -31,9 +31,9 @@ def explore(draw, /, *, start=None, limits=None, dpi=style.DPI, room=None, **ran
         While it raises ValueError (no window fits) the limits stay as they are.
     dpi : float, default 100
         Resolution of the picture; its size on the page stays the same.
-    room : int, optional
+    min_height : int, optional
         Height in pixels kept for the picture from the start, that of the tallest one: the page
-        below then never moves. Where left out, the room grows with the tallest picture so far.
+        below then never moves. Where left out, it grows with the tallest picture so far.
     **ranges
         By parameter: ``(min, max)``, ``(min, max, step)`` or ``(min, max, step, start)`` for a
         slider, whole numbers for whole steps; a list of choices or a dict from label to value for
@@ -54,7 +54,7 @@ def explore(draw, /, *, start=None, limits=None, dpi=style.DPI, room=None, **ran
     >>> explore(sliding, height=(1, 9), width=(1, 9), filter_h=(1, 5), filter_w=(1, 5))
     explore(sliding): height=1, width=1, filter_h=1, filter_w=1
     """
-    return Explorer(draw, ranges, start or {}, limits, dpi, room)
+    return Explorer(draw, ranges, start or {}, limits, dpi, min_height)
 
 
 class Explorer(ipywidgets.VBox):
@@ -72,14 +72,14 @@ class Explorer(ipywidgets.VBox):
         The sliders and menus by parameter name.
     """
 
-    def __init__(self, draw, ranges, start, limits=None, dpi=style.DPI, room=None):
+    def __init__(self, draw, ranges, start, limits=None, dpi=style.DPI, min_height=None):
         unknown = set(start) - set(ranges)
         if unknown:
             raise ValueError(f"start names {sorted(unknown)}, the parameters are {list(ranges)}")
         self._draw, self._limits, self._dpi = draw, limits, dpi
         self.figure, self.message = None, ""
         # Of the tallest picture so far, or yet to come: the page below never moves up again.
-        self._height = room or 0
+        self._height = min_height or 0
         self._picture = ""
         self.controls = {
             name: _control(name, range_, start.get(name)) for name, range_ in ranges.items()
