@@ -233,10 +233,8 @@ def check_float(x, name="x"):
     """Raise ValueError unless `x` is a floating-point array that holds a sample."""
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         kind = getattr(x, "dtype", type(x).__name__)
-        raise ValueError(
-            f"{name} must be a floating-point array, got {kind}; "
-            "for pixels use x.astype(np.float32) / 255"
-        )
+        hint = "; for pixels use x.astype(np.float32) / 255" if name.startswith("x") else ""
+        raise ValueError(f"{name} must be a floating-point array, got {kind}{hint}")
     if x.size == 0 or x.ndim == 0:
         what = "the batch is empty" if x.ndim else "a batch has at least one axis"
         raise ValueError(f"{what}: {name} has shape {x.shape}")

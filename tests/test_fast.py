@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from cnnlib import SimpleConvNet, fast, layers, naive
+from cnnlib import SimpleConvNet, fast, layers, naive, networks
 from cnnlib.fast import one_blas_thread
 from cnnlib.layers import Affine, Relu
 
@@ -270,7 +270,8 @@ def in_threads(*works):
         raise errors[0]
 
 
-def test_two_networks_in_two_threads_do_not_disturb_each_other():
+def test_two_networks_in_two_threads_do_not_disturb_each_other(monkeypatch):
+    monkeypatch.setattr(networks, "LARGE", 2)  # each of them takes threads of its own
     rng = np.random.default_rng(1)
     data = [(rng.random((20, 1, 28, 28), np.float32), rng.integers(0, 10, 20)) for _ in range(2)]
     alone = [SimpleConvNet(rng=seed).gradient(*data[seed]) for seed in range(2)]
@@ -289,7 +290,8 @@ def test_two_networks_in_two_threads_do_not_disturb_each_other():
                 np.testing.assert_array_equal(grads[name], expected)
 
 
-def test_one_network_asked_from_two_threads():
+def test_one_network_asked_from_two_threads(monkeypatch):
+    monkeypatch.setattr(networks, "LARGE", 2)
     rng = np.random.default_rng(2)
     network, x = SimpleConvNet(rng=0), rng.random((40, 1, 28, 28), np.float32)
     t = rng.integers(0, 10, 40)

@@ -412,7 +412,7 @@ def test_one_core_needs_no_thread(batch, monkeypatch):
 FORK = """
 import os, signal, numpy as np, cnnlib
 from cnnlib import networks
-networks.CORES = 2
+networks.CORES, networks.LARGE = 2, 2
 net = cnnlib.SimpleConvNet((1, 6, 6), {"filter_size": 3}, 4, 3, rng=0)
 x, t = np.ones((4, 1, 6, 6)), np.array([0, 1, 2, 0])
 net.gradient(x, t)
