@@ -16,7 +16,7 @@ import secrets
 import shutil
 import sys
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -120,8 +120,7 @@ class Network:
     def accuracy(self, x, t, batch_size=100):
         """Compute the share of right answers over all images x with labels t, 0 to 1.
 
-        `batch_size` images go through the network at a time, in the end what is left of them.
-        Scores that are NaN are no answer. ValueError without images, or a label for each.
+        `batch_size` images go through the network at a time. Scores that are NaN are no answer.
         """
         batch_size, t = whole_number("batch_size", batch_size), np.atleast_1d(t)
         if len(x) == 0 or len(x) != len(t):
@@ -153,7 +152,7 @@ class Network:
             loss = share * context.run(part.loss, x_part, t_part)
             return loss, context.run(part.backward, share)
 
-        each = map if n == 1 or CORES == 1 else _pool(os.getpid()).map
+        each = map if n == 1 or CORES == 1 else _map_in_threads
         with one_blas_thread():
             contexts = [contextvars.copy_context() for _ in range(n)]  # np.errstate counts there
             halves = np.array_split(x, n), np.array_split(t, n)
@@ -292,8 +291,15 @@ class Network:
 
 @functools.cache
 def _pool(process):
-    """Start the threads of a process, which a fork does not inherit: they keep their memory."""
+    """Start the threads of a process, for a fork has none. They stay: new ones need new memory."""
     return ThreadPoolExecutor(PARTS)
+
+
+def _map_in_threads(function, *columns):
+    """Do as ``map`` does, in threads, and end when all of them have, also where one raises."""
+    futures = [_pool(os.getpid()).submit(function, *row) for row in zip(*columns, strict=True)]
+    wait(futures)
+    return [future.result() for future in futures]
 
 
 def _float_dtype(dtype):

@@ -1,7 +1,6 @@
 """Windows that slide over images: how many fit, and how to list them all in a matrix.
 
-A convolution and a pooling look at their input through a small window that moves in steps.
-Three questions follow, and this module answers them in order:
+Convolution and pooling look at their input through a window that moves in steps. Hence:
 
 1. How many windows fit?                      ``conv_output_size``, formula (7.1)
 2. How are all windows listed in a matrix?    ``im2col``
@@ -261,12 +260,13 @@ def check_parameters(W, b, axes, bias_axis):
     """
     letters = axes.strip("()").split(", ")
     array = isinstance(W, np.ndarray)
-    fits = array and W.ndim == len(letters)
+    numbers = array and {W.dtype.kind, np.asarray(b).dtype.kind} <= set("fiu")
+    fits = numbers and W.ndim == len(letters) and W.size
     if not fits or np.shape(b) not in ((W.shape[bias_axis],), ()):
         raise ValueError(
             f"weights W must be an array of shape {axes} and the bias b of shape "
             f"({letters[bias_axis]},), got W {np.shape(W)}"
-            f"{'' if array else f' of {type(W).__name__}'} and b {np.shape(b)}"
+            f"{'' if numbers else f' of {type(W).__name__}'} and b {np.shape(b)}"
         )
     if np.ndim(b) == 0:
         b = np.full(W.shape[bias_axis], b, np.result_type(W, np.float16))

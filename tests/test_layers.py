@@ -550,6 +550,14 @@ def test_weights_and_shapes_that_are_no_arrays_or_images(floor):
         floor.Convolution([[[[1.0]]]], [0.0])
     with pytest.raises(ValueError, match=r"array of shape \(D, M\).*list"):
         Affine([[1.0]], [0.0])
+    for filters, bias in [
+        (W, None),
+        (W.astype(complex), b),
+        (W[:0], b[:0]),
+        (W, b.astype(complex)),
+    ]:
+        with pytest.raises(ValueError, match="weights W must be an array"):
+            floor.Convolution(filters, bias)
     for shape in [(5, 5), (5,), (1, 3, 5, 5)]:
         for layer in (floor.Convolution(W, b), floor.Pooling(2, 2)):
             with pytest.raises(ValueError, match=r"4-D, \(N, C, H, W\)"):

@@ -378,6 +378,33 @@ def test_an_error_in_a_half_reaches_the_caller(batch, cores, where, monkeypatch)
     assert net.last_layer.loss == loss and threading.active_count() == threads
 
 
+class FailingFirst(Relu):
+    """Raises in the first half of nine images, when the second one is at work."""
+
+    def __init__(self):
+        self.second_works, self.ended = threading.Event(), []
+
+    def forward(self, x, train_flg=True):
+        if len(x) == 5:
+            assert self.second_works.wait(600)
+            raise RuntimeError("as it shall")
+        self.second_works.set()
+        for _ in range(20):
+            np.exp(np.ones(10**5))
+        self.ended.append(True)
+        return super().forward(x, train_flg)
+
+
+@needs_threads
+def test_nothing_works_on_behind_an_error(batch, monkeypatch):
+    monkeypatch.setattr(networks, "CORES", 2)
+    net, (x, t) = small(), batch
+    layer = net.layers["Relu1"] = FailingFirst()
+    with pytest.raises(RuntimeError, match="as it shall"):
+        net.gradient(x, t)
+    assert layer.ended
+
+
 class Meeting(Relu):
     """Passes when two threads are in it at the same time."""
 
