@@ -72,8 +72,7 @@ class Network:
         )
         self.dtype = _float_dtype(dtype)
         self.rng = np.random.default_rng(rng)
-        self.params = {}
-        self.layers = {}
+        self.params, self.layers = {}, {}
         self.last_layer = SoftmaxWithLoss()
 
     def predict(self, x, train_flg=False):
