@@ -102,12 +102,12 @@ class Network:
 
     def check_images(self, x):
         """Raise ValueError unless x is a batch of the images this network was built for."""
-        check_float(x)
         if np.shape(x)[1:] != self.input_dim:
             raise ValueError(
                 f"{type(self).__name__} was built for images (C, H, W) = {self.input_dim}, a "
                 f"batch (N, {', '.join(map(str, self.input_dim))}); got x of shape {np.shape(x)}"
             )
+        check_float(x)
 
     def loss(self, x, t, train_flg=True):
         """Compute the mean loss of a batch: predict, then softmax with cross entropy.
