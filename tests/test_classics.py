@@ -348,7 +348,7 @@ def test_lenet5_input_is_scaled_as_in_the_paper(rng):
         (lambda: RBFLoss().forward(np.array(1.0), np.array(1)), r"scores has shape \(\)"),
         (lambda: RBFLoss().forward(np.ones((1, 3, 1)), np.array([0])), r"got \(1, 3, 1\)"),
         (lambda: RBFLoss().forward(np.ones((0, 3)), np.ones(0, int)), r"empty.*\(0, 3\)"),
-        (lambda: RBFLoss().forward(np.ones((1, 3), int), np.array([0])), "int64"),
+        (lambda: RBFLoss().forward(np.ones((1, 3), np.int64), np.array([0])), "int64"),
         (lambda: RBFLoss().forward(np.ones((1, 3)), np.array([[1, 1, 0]])), "one-hot"),
         (lambda: RBFLoss().forward(np.ones((1, 3)), np.array([3])), r"0\.\.2, got 3"),
         (lambda: GroupedConvolution(np.ones((3, 1, 2, 2)), np.ones(3)), "groups = 2 .* FN = 3"),

@@ -207,7 +207,7 @@ def test_impossible_settings(settings):
         (np.sum, np.array([np.inf]), "x is inf"),
         (np.sum, np.array([1.0], np.float32), "float64 array, got float32"),
         (np.sum, [1.0], "got list"),
-        (np.sum, np.array([1, 2]), "got int64"),
+        (np.sum, np.array([1, 2], np.int64), "got int64"),
         (np.sum, np.zeros((0, 3)), "empty"),
         (
             lambda v: float("nan"),

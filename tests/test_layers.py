@@ -534,7 +534,7 @@ def test_a_gradient_of_whole_numbers_is_refused_by_every_layer(floor):
         ([[1.0, 2.0]], "floating-point array, got list"),
         (np.float64(3), "floating-point array, got float64"),
         (np.array(3.0), r"at least one axis: x has shape \(\)"),
-        (np.ones((1, 2), int), "got int64"),
+        (np.ones((1, 2), np.int64), "got int64"),
         (np.ones((0, 2)), r"empty: x has shape \(0, 2\)"),
     ],
     ids=["list", "number", "0-d", "int", "empty"],

@@ -166,7 +166,7 @@ def test_settings_of_a_pooling_are_refused_in_the_words_of_the_layer(settings):
 @pytest.mark.parametrize(
     ("dout", "message"),
     [
-        (np.ones((1, 1, 3, 3), int), "dout must be a floating-point array, got int64"),
+        (np.ones((1, 1, 3, 3), np.int64), "dout must be a floating-point array, got int64"),
         ([[[[1.0] * 3] * 3]], "dout must be a floating-point array, got list"),
         (
             np.ones((1, 1, 2, 3)),

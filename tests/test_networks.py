@@ -361,6 +361,7 @@ def test_gradient_leaves_the_layers_as_they_were(kind):
     assert all(net.params[name] is array for name, array in arrays.items())
 
 
+@needs_threads
 @every_number_of_cores
 @pytest.mark.parametrize("where", [0, 8])
 def test_an_error_in_a_half_reaches_the_caller(batch, cores, where, monkeypatch):
@@ -464,6 +465,7 @@ class Overflowing(Relu):
         return super().forward(x, train_flg)
 
 
+@needs_threads
 @every_number_of_cores
 def test_errstate_outside_counts_inside_the_threads(batch, cores, monkeypatch):
     monkeypatch.setattr(networks, "CORES", cores)
@@ -814,6 +816,7 @@ def test_saving_touches_no_other_file(tmp_path):
     assert link.is_symlink() and len(os.listdir(tmp_path)) == 5
 
 
+@pytest.mark.skipif(BROWSER, reason="a browser has no umask")
 @posix
 def test_mode_of_a_saved_file(tmp_path):
     file, before = tmp_path / "weights.npz", os.umask(0o027)

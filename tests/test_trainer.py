@@ -486,6 +486,7 @@ def test_a_setting_that_turned_impossible_changes_nothing(data):
 
 def test_a_process_of_its_own_trains_in_full(monkeypatch):
     monkeypatch.delenv("CNNLIB_IN_BROWSER", raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
     assert training_size(native=8, browser=2) == 8
 
 
