@@ -29,6 +29,11 @@ from cnnlib.classics import (
     lenet5_input,
 )
 
+from .layer_checks import (
+    check_backward_equals_differences,
+    check_dtype_is_kept_and_arguments_are_not_changed,
+)
+
 LAYERS = range(7)  # of `layers_with_input`
 IMAGE_LAYERS = (0, 3, 4, 5, 6)  # of them, those that take images
 
@@ -60,42 +65,14 @@ def layers_with_input(rng):
 @pytest.mark.parametrize("which", LAYERS)
 def test_backward_equals_differences(seed, which):
     rng = np.random.default_rng(seed)
-    layer, x = layers_with_input(rng)[which]
-    dout = rng.standard_normal(layer.forward(x).shape)
-    before = dout.copy()
-    dx = layer.backward(dout)
-
-    def weighted(_):
-        return (layer.forward(x, train_flg=False) * dout).sum()
-
-    reports = [check_gradient(weighted, x, dx, "dx")]
-    if hasattr(layer, "W"):
-        reports += [check_gradient(weighted, layer.W, layer.dW, "dW")]
-        reports += [check_gradient(weighted, layer.b, layer.db, "db")]
-    for report in reports:
-        assert report.ok and report.error < 1e-6, f"{type(layer).__name__} {report}"
-    np.testing.assert_array_equal(dout, before)
+    check_backward_equals_differences(*layers_with_input(rng)[which], rng)
 
 
 @pytest.mark.parametrize("which", LAYERS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_is_kept_and_arguments_are_not_changed(which, dtype):
     layer, x = layers_with_input(np.random.default_rng(3))[which]
-    x = x.astype(dtype)
-    out = layer.forward(x)
-    dout = np.random.default_rng(1).standard_normal(out.shape).astype(dtype)
-    x_before, out_before, dout_before = x.copy(), out.copy(), dout.copy()
-    x.flags.writeable = dout.flags.writeable = False  # writing would raise
-    dx = layer.backward(dout)
-    layer.forward(x + 1)
-    assert out.dtype == dx.dtype == dtype and dx.shape == x.shape
-    if hasattr(layer, "W"):
-        assert layer.dW.dtype == layer.db.dtype == dtype
-        assert layer.dW.shape == layer.W.shape and layer.db.shape == layer.b.shape
-    np.testing.assert_array_equal(x, x_before)
-    np.testing.assert_array_equal(out, out_before)  # a later call does not reach back
-    np.testing.assert_array_equal(dout, dout_before)
-    assert not np.shares_memory(dx, dout)
+    check_dtype_is_kept_and_arguments_are_not_changed(layer, x.astype(dtype))
 
 
 @pytest.mark.parametrize("which", LAYERS)

@@ -17,6 +17,11 @@ from cnnlib import fast, layers, naive
 from cnnlib.gradients import check_gradient
 from cnnlib.layers import Affine, Dropout, Relu, Sigmoid, SoftmaxWithLoss, softmax
 
+from .layer_checks import (
+    check_backward_equals_differences,
+    check_dtype_is_kept_and_arguments_are_not_changed,
+)
+
 both_floors = pytest.mark.parametrize("floor", [layers, fast], ids=["text", "fast"])
 both_modes = pytest.mark.parametrize("mode", ["max", "average"])
 
@@ -209,40 +214,14 @@ def layer_with_input(which, rng):
 @every_layer
 def test_backward_equals_differences(seed, which):
     layer, x = layer_with_input(which, np.random.default_rng(seed))
-    dout = np.random.default_rng(1).standard_normal(layer.forward(x).shape)
-    dx = layer.backward(dout)
-
-    def weighted(_):
-        return (layer.forward(x, train_flg=False) * dout).sum()
-
-    reports = [check_gradient(weighted, x, dx, "dx")]
-    if hasattr(layer, "W"):
-        reports += [check_gradient(weighted, layer.W, layer.dW, "dW")]
-        reports += [check_gradient(weighted, layer.b, layer.db, "db")]
-    for report in reports:
-        assert report.error < 1e-6, f"{type(layer).__name__} {report}"
+    check_backward_equals_differences(layer, x, np.random.default_rng(1))
 
 
 @every_layer
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_is_kept_and_arguments_are_not_changed(which, dtype):
     layer, x = layer_with_input(which, np.random.default_rng(3))
-    x = x.astype(dtype)
-    x_before = x.copy()
-    out = layer.forward(x)
-    dout = np.random.default_rng(1).standard_normal(out.shape).astype(dtype)
-    out_before, dout_before = out.copy(), dout.copy()
-    x.flags.writeable = dout.flags.writeable = False  # writing would raise
-    dx = layer.backward(dout)
-    layer.forward(x + 1)
-    assert out.dtype == dx.dtype == dtype
-    if hasattr(layer, "W"):
-        assert layer.dW.dtype == layer.db.dtype == dtype
-        assert layer.dW.shape == layer.W.shape and layer.db.shape == layer.b.shape
-    np.testing.assert_array_equal(x, x_before)
-    np.testing.assert_array_equal(out, out_before)  # a later call does not reach back
-    np.testing.assert_array_equal(dout, dout_before)
-    assert not np.shares_memory(dx, dout)
+    check_dtype_is_kept_and_arguments_are_not_changed(layer, x.astype(dtype))
 
 
 @every_layer
