@@ -1,4 +1,4 @@
-"""What every layer must do, of whatever room: backward by differences, dtype, arguments untouched."""
+"""What every layer must do: backward as by differences, dtype kept, arguments untouched."""
 
 import numpy as np
 
