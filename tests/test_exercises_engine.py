@@ -2,17 +2,20 @@
 
 import contextlib
 import io
+import os
 import signal
 import sys
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
 
 from cnnlib import exercises, im2col
-from cnnlib.exercises import solved
+from cnnlib.exercises import Verdict, solved
 from cnnlib.exercises.running import Budget, TooLongError, run
+from cnnlib.exercises.verdict import fitted
 
 
 @pytest.fixture(autouse=True)
@@ -134,9 +137,136 @@ def test_a_keyboard_interrupt_gets_through():
         check(raising(KeyboardInterrupt()))
 
 
+class Unspeakable(Exception):
+    """What cannot be written."""
+
+    def __str__(self):
+        raise ValueError("no words")
+
+    __repr__ = __str__
+
+
+class Own(BaseException):
+    pass
+
+
+ODD_ERRORS = {
+    "It raised Unspeakable: (its message": Unspeakable(),
+    "It raised Own: mine": Own("mine"),
+    "It raised BaseExceptionGroup: all (1 sub": BaseExceptionGroup("all", [Own()]),
+    "It raised ValueError: x x x": ValueError("x\n" * 5000),
+}
+ODD_ANSWERS = {
+    "got an int": 10**5000,
+    "Wrong dtype: got object": np.array([[10**5000] * 4], object),
+    "Wrong shape: got (1,)": np.array([Unspeakable()]),
+    "got a MaskedArray": np.ma.masked_all((1, 4)),
+    "got a memmap": np.ones((1, 4)).view(np.memmap),
+    "got timedelta64[s]": np.ones((1, 4), "m8[s]"),
+    "Wrong shape: got (39, 1)": np.zeros((39, 1)),
+}
+
+
+def rows(verdict):
+    return sum(-(-max(len(row), 1) // 100) for row in repr(verdict).split("\n"))
+
+
+@pytest.mark.parametrize("message", ODD_ERRORS | ODD_ANSWERS)
+def test_whatever_comes_out_is_told_on_one_screen(message):
+    error = ODD_ERRORS.get(message)
+    verdict = check(raising(error) if error else returning(lambda col: ODD_ANSWERS[message]))
+    assert verdict.status == "wrong" and message in repr(verdict), verdict
+    assert rows(verdict) <= 24 and verdict._repr_html_()
+
+
+ODD_NUMBERS = [10**5000, np.timedelta64(1), np.ma.masked, Unspeakable()]
+
+
+@pytest.mark.parametrize("answer", ODD_NUMBERS, ids=lambda answer: type(answer).__name__)
+def test_an_odd_number_is_told(answer):
+    verdict = exercises.check_output_size(lambda H, FH, stride=1, pad=0: answer)
+    assert verdict.status == "wrong" and "xpected" in repr(verdict)
+
+
+def test_an_answer_that_cannot_be_compared_is_told():
+    class Never(int):
+        def __ne__(self, other):
+            raise Own("never")
+
+    verdict = exercises.check_output_size(lambda H, FH, stride=1, pad=0: Never(1))
+    assert "The answer cannot be examined: Own: never" in repr(verdict)
+
+
+def test_parameters_set_to_none_are_told():
+    def my_gradient(network, x, t):
+        grads = {name: None for name in network.params}
+        network.params.update(grads)
+        network.layers["Conv1"].W = None
+        return grads
+
+    assert "W1: Expected a NumPy array, got None." in repr(
+        exercises.check_network_gradient(my_gradient)
+    )
+
+
+def test_a_long_verdict_keeps_its_cause():
+    lines = [("", "x" * 5000), ("Input", "9\n" * 80), ("Got", "8\n" * 80), ("Usual cause", "why")]
+    lines += [("Note", "y" * 900)] * 4
+    verdict = Verdict("im2col", "7.4", "wrong", fitted(lines))
+    assert rows(verdict) <= 24 and verdict["Usual cause"] == "why" and "    9\n" in repr(verdict)
+
+
+def test_settings_of_the_kernel_are_put_back():
+    def change(x):
+        np.random.seed(3)  # noqa: NPY002
+        np.set_printoptions(precision=1)
+        os.chdir("/")
+        os.environ["LEFT_BEHIND"] = "1"
+        sys.setrecursionlimit(700)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def settings():
+        numbers = np.random.get_state()[1].tolist()  # noqa: NPY002
+        state = numbers, np.get_printoptions(), sys.getrecursionlimit()
+        return *state, os.getcwd(), dict(os.environ), signal.getsignal(signal.SIGINT)
+
+    before = settings()
+    assert check(doing(change)).correct
+    assert settings() == before
+
+
+def test_the_stream_inside_answers_as_a_file_does():
+    def use(x):
+        assert not sys.stdout.isatty() and sys.stdout.encoding == "utf-8"
+        sys.stdout.close()
+        print("after the end", flush=True)
+
+    assert "after the end" in check(doing(use))["Note"]
+
+
+def test_a_cell_that_did_not_run_is_told(monkeypatch):
+    cells = [
+        "",
+        "def my_im2col(x):\n    pass",
+        "def my_im2col(x:\n    pass",
+        "check_im2col(my_im2col)",
+    ]
+    shell = types.SimpleNamespace(user_ns={"In": cells})
+    ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    note = check(doing(lambda x: None))["Note"]
+    assert "the newest cell with my_im2col was not run, for a SyntaxError in its line 1" in note
+    cells.append("def my_im2col(x):\n    return x")
+    assert not check(doing(lambda x: None))["Note"]
+
+
 def endless(x, FH, FW, stride=1, pad=0):
     while True:
         stride += 1
+
+
+def endless_in_one_line(x, FH, FW, stride=1, pad=0):
+    while True: pass  # fmt: skip  # noqa: E701
 
 
 def endless_and_stubborn(x, FH, FW, stride=1, pad=0):
@@ -147,32 +277,60 @@ def endless_and_stubborn(x, FH, FW, stride=1, pad=0):
             stride = 0
 
 
-@pytest.mark.parametrize("submission", [endless, endless_and_stubborn])
-@pytest.mark.parametrize("signals", [True, False])
-def test_an_endless_loop_is_stopped(submission, signals, monkeypatch):
-    monkeypatch.setattr("cnnlib.exercises.running.SECONDS", 0.3)
+MEANS = ["signals", "another thread", "steps"]
+
+
+def without(means, monkeypatch):
+    """Take away the better means of stopping."""
+    if means != "signals":
+        monkeypatch.delattr(signal, "setitimer")
+    if means == "steps":
+        monkeypatch.setattr(sys, "platform", "emscripten")  # the browser
+
+
+@pytest.mark.parametrize("submission", [endless, endless_in_one_line, endless_and_stubborn])
+@pytest.mark.parametrize("means", MEANS)
+def test_an_endless_loop_is_stopped(submission, means, monkeypatch):
     monkeypatch.setattr("cnnlib.exercises.engine.Budget", lambda: Budget(0.3, 100_000))
-    if not signals:
-        monkeypatch.delattr(signal, "setitimer")  # as in the browser
     handlers = [signal.getsignal(number) for number in (signal.SIGPROF, signal.SIGALRM)]
-    tracer = sys.gettrace()
+    without(means, monkeypatch)
+    tracer, threads = sys.gettrace(), threading.active_count()
     start = time.process_time()
     verdict = check(submission)
     assert time.process_time() - start < 1
     assert "It took too long and was stopped" in repr(verdict)
     assert [signal.getsignal(n) for n in (signal.SIGPROF, signal.SIGALRM)] == handlers
-    assert sys.gettrace() is tracer
-    if signals:
-        assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
-        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert sys.gettrace() is tracer and threading.active_count() == threads
+    assert signal.getitimer(signal.ITIMER_PROF) == signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
-def test_an_endless_loop_is_stopped_outside_of_the_main_thread():
+@pytest.mark.parametrize("submission", [endless, endless_in_one_line])
+def test_an_endless_loop_is_stopped_outside_of_the_main_thread(submission, monkeypatch):
+    monkeypatch.setattr("cnnlib.exercises.engine.Budget", lambda: Budget(0.3))
     verdicts = []
-    thread = threading.Thread(target=lambda: verdicts.append(check(endless)))
+    thread = threading.Thread(target=lambda: verdicts.append(check(submission)))
     thread.start()
     thread.join()
     assert "It took too long" in repr(verdicts[0])
+
+
+@pytest.mark.parametrize("means", MEANS)
+def test_an_import_does_not_count(means, monkeypatch, tmp_path):
+    monkeypatch.setattr("cnnlib.exercises.engine.Budget", lambda: Budget(0.3, 20_000))
+    text = (
+        "import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end:\n    pass\n"
+    )
+    (tmp_path / "slow_to_import.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "slow_to_import", raising=False)
+    without(means, monkeypatch)
+
+    def my_im2col(x, FH, FW, stride=1, pad=0):
+        import slow_to_import  # noqa: F401
+
+        return im2col(x, FH, FW, stride, pad)
+
+    assert check(my_im2col).correct
 
 
 def test_waiting_is_stopped_by_the_clock(monkeypatch):
@@ -181,8 +339,9 @@ def test_waiting_is_stopped_by_the_clock(monkeypatch):
     assert "It took too long" in repr(verdict)
 
 
-def test_a_right_answer_is_right_without_signals(monkeypatch):
-    monkeypatch.delattr(signal, "setitimer")
+@pytest.mark.parametrize("means", MEANS)
+def test_a_right_answer_is_right_by_any_means(means, monkeypatch):
+    without(means, monkeypatch)
     assert check(im2col).correct
 
 
@@ -326,6 +485,8 @@ def test_progress():
     assert "im2col: solved" in progress("7.4")._repr_html_()
     assert progress().solved == 1 and len(progress().states) > 15
     assert {chapter for chapter, _ in progress().states} == {f"7.{n}" for n in range(1, 8)}
+    card = solved.Progress({("<i>", "im2col"): "correct"})._repr_html_()
+    assert "<i>" not in card and "&lt;i&gt;" in card
     with pytest.raises(ValueError, match=r"no exercises in chapter '7\.9'"):
         progress("7.9")
 

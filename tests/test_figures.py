@@ -88,15 +88,6 @@ def check_layout(figure):
 
 GRADES = np.array([90, 4, 6, 80, 1, 0, 3, 2, 95]).reshape(3, 3)
 CASES = {
-    "step": (convolution.window_step, (X4, W3)),
-    "step with bias and pad": (convolution.window_step, (X4, W3, 3, 1, 1, 6)),
-    "step 5 x 5": (convolution.window_step, (ints(7, 7), ints(5, 5), -1.5, 2, 1, 2)),
-    "step 7 x 7": (convolution.window_step, (ints(9, 9), ints(7, 7))),
-    "step 11 x 11": (convolution.window_step, (ints(11, 11), ints(11, 11))),
-    "step of 1": (convolution.window_step, ([[2]], [[3]])),
-    "step of fractions": (convolution.window_step, (X4 / 3, W3 / -7, 0.25)),
-    "step of bytes": (convolution.window_step, (ints(6, 6) * 25, W3 - 1)),
-    "step on 28 x 28": (convolution.window_step, (ints(28, 28), ints(5, 5), 0, 1, 2, 300)),
     "sliding": (convolution.sliding, (7, 7, 3, 3, 2)),
     "sliding, uncovered": (convolution.sliding, (7, 8, 3, 2, 3, 1)),
     "sliding, gaps": (convolution.sliding, (8, 8, 1, 2, 3, 1)),
@@ -114,11 +105,6 @@ CASES = {
     "shrinking not": (convolution.shrinking, (7, 3, 1)),
     "shrinking by strides": (convolution.shrinking, (64, 3, 1, 2)),
     "no filter fits": (convolution.shrinking, (2, 3)),
-    "channels": (convolution.channels, (ints(3, 4, 4), ints(3, 3, 3), 1, 1, 0, 2)),
-    "1 channel": (convolution.channels, (ints(1, 5, 5), ints(1, 3, 3))),
-    "1 channel with bias": (convolution.channels, (ints(1, 4, 4), ints(1, 3, 3), 1, 1, 0, -2)),
-    "4 channels with bias": (convolution.channels, (ints(4, 4, 4), ints(4, 3, 3), 1, 1, 0, 2.5)),
-    "4 channels": (convolution.channels, (ints(4, 5, 5), ints(4, 3, 3), 6, 1, 1)),
     "blocks": (convolution.blocks, (3, 4, 4, 1, 3, 3, 1, 0, 1, False)),
     "blocks, one filter": (convolution.blocks, (3, 4, 4, 1, 3, 3)),
     "blocks of a batch": (convolution.blocks, (3, 28, 28, 30, 5, 5, 1, 0, 10)),
@@ -127,23 +113,14 @@ CASES = {
     "blocks, least": (convolution.blocks, (1, 1, 1, 1, 1, 1)),
     "response": (convolution.filter_response, (ints(28, 28), W3 - 1)),
     "response of nothing": (convolution.filter_response, (np.zeros((5, 9)), [[1.0]])),
-    "layout": (im2col.layout, (X4[None], 3, 3)),
-    "layout of 3 channels": (im2col.layout, (ints(3, 4, 4), 3, 3, 1, 0, 2)),
-    "layout, padded": (im2col.layout, (ints(2, 4, 4), 2, 2, 2, 1, 4)),
-    "layout, tall": (im2col.layout, (X4[None], 1, 1, 1, 1, 5)),
-    "layout of 4 channels, tall": (im2col.layout, (ints(4, 4, 4), 1, 1, 1, 1, 5)),
-    "layout, gaps": (im2col.layout, (ints(1, 5, 5), 1, 1, 3, 1)),
-    "layout, large": (im2col.layout, (ints(3, 7, 7), 5, 5)),
-    "layout, 28": (im2col.layout, (ints(1, 28, 28), 5, 5, 1, 0, 575)),
-    "layout, 8 channels": (im2col.layout, (ints(8, 4, 4), 3, 3)),
     "product": (im2col.product, (X4[None], ints(2, 1, 3, 3), None, 1, 0, 1, 1)),
     "product with bias": (im2col.product, (ints(2, 4, 4), ints(3, 2, 2, 2), [1, 2, -3])),
     "product, large": (im2col.product, (ints(3, 7, 7), ints(10, 3, 5, 5))),
-    "pooling": (pooling.steps, (ints(3, 4, 4), 2, 2, 2, 4)),
-    "pooling of 1 channel": (pooling.steps, (X4[None], 3, 2, 1)),
-    "pooling, gaps": (pooling.steps, (ints(2, 5, 5), 2, 2, 3, 3)),
-    "pooling, 1": (pooling.steps, ([[[7]]], 1, 1)),
-    "pooling, large": (pooling.steps, (ints(1, 28, 28), 2, 2)),
+    "pooling": (pooling.three_steps, (ints(3, 4, 4), 2, 2, 2, 4)),
+    "pooling of 1 channel": (pooling.three_steps, (X4[None], 3, 2, 1)),
+    "pooling, gaps": (pooling.three_steps, (ints(2, 5, 5), 2, 2, 3, 3)),
+    "pooling, 1": (pooling.three_steps, ([[[7]]], 1, 1)),
+    "pooling, large": (pooling.three_steps, (ints(1, 28, 28), 2, 2)),
     "timings": (im2col.timings, (["plain loops", "im2col"], [2.3, 0.0004])),
     "timing": (im2col.timings, (["one"], [1.0])),
     "timings, slower": (im2col.timings, (["a", "b"], [1e-8, 60.0])),
@@ -193,35 +170,8 @@ def test_every_figure_fits_its_card(case):
     check_layout(figure)
 
 
-@pytest.mark.parametrize(("stride", "pad", "b"), [(1, 0, 0), (1, 1, 3), (2, 1, -1), (3, 2, 0.5)])
-def test_window_step_writes_the_numbers_of_the_plain_loops(stride, pad, b):
-    x, W = ints(5, 6).astype(float), ints(3, 2)
-    expected = naive.convolve(x[None, None], W[None, None], np.array([b]), stride, pad)[0, 0]
-    for step in range(expected.size):
-        figure = convolution.window_step(x, W, b, stride, pad, step)
-        drawn = numbers(figure, "output")
-        assert list(drawn) == [divmod(k, expected.shape[1]) for k in range(step + 1)]
-        for place, value in drawn.items():
-            assert value == pytest.approx(expected[place])
-        assert np.array_equal(matrix(numbers(figure, "input x")), x)
-        assert np.array_equal(matrix(numbers(figure, "filter W")), W)
-        (total,) = [t.get_text() for t in texts(figure) if t.get_gid() == "total"]
-        assert float(total.replace("−", "-")) == pytest.approx(expected.flat[step])
-
-
-def test_channels_writes_the_numbers_of_the_plain_loops():
-    x, W = ints(3, 4, 5).astype(float), ints(3, 3, 3)
-    expected = naive.convolve(x[None], W[None], np.array([2]), 1, 1)[0, 0]
-    figure = convolution.channels(x, W, step=expected.size - 1, pad=1, b=2)
-    assert np.array_equal(matrix(numbers(figure, "output")), expected)
-    for c in range(3):
-        assert np.array_equal(matrix(numbers(figure, f"input x, channel {c}")), x[c])
-
-
-def test_layout_and_product_write_the_matrices():
+def test_product_writes_the_matrices():
     x, W, b = ints(2, 4, 4).astype(float), ints(3, 2, 2, 2), np.array([1, 0, -1])
-    figure = im2col.layout(x, 2, 2, 2, 0)
-    assert np.array_equal(matrix(numbers(figure, "matrix col")), col_of(x[None], 2, 2, 2))
     figure = im2col.product(x, W, b, stride=2)
     expected = naive.convolve(x[None], W, b, 2)[0]
     for f in range(3):
@@ -231,7 +181,7 @@ def test_layout_and_product_write_the_matrices():
 
 def test_pooling_writes_the_matrix_and_the_output_of_the_layer():
     x = ints(3, 4, 6)
-    figure = pooling.steps(x, 2, 3, 1, row=5)
+    figure = pooling.three_steps(x, 2, 3, 1, row=5)
     col = col_of(x[None], 2, 3, 1).reshape(-1, 6)
     assert np.array_equal(matrix(numbers(figure, "matrix col")), col)
     assert np.array_equal(matrix(numbers(figure, "maximum"))[:, 0], col.max(1))
@@ -265,24 +215,14 @@ def test_cells_that_no_window_reads_are_hatched_without_numbers(stride, pad):
 @pytest.mark.parametrize(
     "figure",
     [
-        convolution.window_step(X4, W3, pad=1),
-        convolution.channels(X4[None], W3[None], pad=1),
         convolution.sliding(4, 4, 3, 3, pad=1),
         convolution.padding(X4, 1),
-        im2col.layout(X4[None], 3, 3, pad=1),
     ],
 )
 def test_a_padded_grid_is_titled_with_its_padded_size(figure):
     shown = [t.get_text() for t in texts(figure)]
     assert "(H + 2P, W + 2P) = (6, 6)" in shown
     assert ("(H, W) = (4, 4)" in shown) == ("padded input" in shown)
-
-
-def test_a_tall_matrix_keeps_its_numbers():
-    for C in (1, 3, 4):
-        x = ints(C, 4, 4, low=-2 if C == 1 else 0)
-        drawn = numbers(im2col.layout(x, 1, 1, pad=1), "matrix col")
-        assert np.array_equal(matrix(drawn), col_of(x[None], 1, 1, pad=1))
 
 
 def test_a_network_is_coloured_by_what_its_layers_do():
@@ -347,21 +287,14 @@ def test_shrinking_ends_where_no_filter_fits():
 @pytest.mark.parametrize(
     ("function", "arguments", "sentence"),
     [
-        (convolution.window_step, (X4, W3, 0, 1, 0, 4), "there are 4 windows, steps 0 to 3"),
-        (convolution.window_step, (X4, W3, 0, 1, 0, -1), "steps 0 to 3"),
-        (convolution.window_step, (W3, ints(4, 4)), "does not fit"),
-        (convolution.window_step, (X4[None], W3), "x must be 2-D"),
         (convolution.padding, (X4, -1), "pad must be at least 0"),
         (convolution.shrinking, (4, 3, 0, 0), "stride must be at least 1"),
-        (convolution.channels, (ints(3, 4, 4), ints(2, 3, 3)), "3 channels and the filter has 2"),
-        (convolution.channels, (ints(5, 4, 4), ints(5, 3, 3)), "1 to 4 channels"),
         (convolution.blocks, (3, 4, 4, 0, 3, 3), "FN must be at least 1"),
-        (im2col.layout, (ints(1, 4, 4), 3, 3, 1, 0, 4), "0 to 3"),
         (im2col.product, (ints(1, 4, 4), ints(2, 2, 3, 3)), "channels"),
-        (pooling.steps, (ints(2, 4, 4), 2, 2, 2, 8), "row 8: the matrix has 8 rows, 0 to 7"),
-        (pooling.steps, (ints(2, 4, 4), 2, 2, 2, -1), "0 to 7"),
-        (pooling.steps, (ints(2, 4, 4), 5, 2), "does not fit"),
-        (pooling.steps, (X4, 2, 2), "must be"),
+        (pooling.three_steps, (ints(2, 4, 4), 2, 2, 2, 8), "row 8: the matrix has 8 rows, 0 to 7"),
+        (pooling.three_steps, (ints(2, 4, 4), 2, 2, 2, -1), "0 to 7"),
+        (pooling.three_steps, (ints(2, 4, 4), 5, 2), "does not fit"),
+        (pooling.three_steps, (X4, 2, 2), "must be"),
         (im2col.timings, (["a"], [0.0]), "positive"),
         (training.confusion, (ints(2, 3),), "square"),
         (training.digits, (np.zeros((0, 1, 2, 2)),), "expected"),
@@ -371,13 +304,6 @@ def test_shrinking_ends_where_no_filter_fits():
 def test_what_cannot_be_drawn_is_said(function, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         function(*arguments)
-
-
-def test_arguments_are_not_changed():
-    x, W = X4.astype(float), W3.astype(float)
-    convolution.window_step(x, W, pad=1, step=3)
-    assert np.array_equal(x, X4)
-    assert np.array_equal(W, W3)
 
 
 def test_cells_of_one_figure_are_equal():
@@ -431,7 +357,7 @@ def test_figures_do_not_import_pyplot_or_widgets():
 def test_small_figures_are_quick():
     def seconds():
         begin = time.perf_counter()
-        style.to_png(convolution.window_step(X4, W3, step=2))
+        style.to_png(convolution.padding(X4, 1))
         return time.perf_counter() - begin
 
     # A slider should answer within 120 ms; the bound is wide for slow machines.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnnlib import naive
-from cnnlib.figures import blocks, convolution, learning, responses, sizes, style
+from cnnlib.figures import blocks, convolution, learning, responses, style
 from cnnlib.windows import conv_output_size
 
 from .test_figures import check as check_figure
@@ -53,10 +53,10 @@ CASES = {
     "flipping": (convolution.flipping, (X4, W3)),
     "flipping, flat": (convolution.flipping, (ints(6, 6), ints(1, 4))),
     "flipping, symmetric": (convolution.flipping, (X4, np.ones((2, 2)))),
-    "dividing": (sizes.dividing, (28,)),
-    "dividing, padded": (sizes.dividing, (4, 3)),
-    "dividing 1": (sizes.dividing, (1,)),
-    "dividing, large": (sizes.dividing, (512, 0, 11, 9)),
+    "dividing": (convolution.dividing, (28,)),
+    "dividing, padded": (convolution.dividing, (4, 3)),
+    "dividing 1": (convolution.dividing, (1,)),
+    "dividing, large": (convolution.dividing, (512, 0, 11, 9)),
     "block": (blocks.blocks, (64, 64, 64, 1, 1, 1, 1, 0, 1, False)),
     "blocks without bias": (blocks.blocks, (64, 64, 64, 64, 11, 11, 4, 5, 1, False)),
     "blocks of a batch": (blocks.blocks, (16, 32, 32, 32, 5, 5, 1, 0, 64)),
@@ -118,7 +118,7 @@ def test_flipping_is_the_convolution_of_another_library():
 
 @pytest.mark.parametrize(("size", "pad"), [*itertools.product(range(1, 33, 3), range(4))])
 def test_dividing_says_what_the_formula_says(size, pad):
-    figure = sizes.dividing(size, pad)
+    figure = convolution.dividing(size, pad)
     cells = [t for t in texts(figure) if t.get_gid() in ("output", "window", "padding")][: 11 * 6]
     for text, (S, FH) in zip(cells, itertools.product(range(1, 7), range(1, 12)), strict=True):
         room = size + 2 * pad - FH

@@ -1,7 +1,5 @@
 """Figures of section 7.3: the numbers drawn are those of the loops, over every setting."""
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -27,7 +25,6 @@ ONE_DOWN = np.pad(ONE, ((1, 0), (0, 0)))[:4]
 RNG = np.random.default_rng(0)
 PLAIN = {"max": naive.max_pool, "average": naive.average_pool}
 PLAIN_BACKWARD = {"max": naive.max_pool_backward, "average": naive.average_pool_backward}
-SETTINGS = list(itertools.product(("max", "average"), (1, 2, 3, 4), (1, 2, 3, 4), (0, 1)))
 
 
 def batch(x):
@@ -44,17 +41,6 @@ def by_gid(figure, gid):
 
 
 CASES = {
-    "step": (pooling.window_step, (X4, 2, 2)),
-    "step, average of nine": (pooling.window_step, (TABLE, 3, 3, 3, 0, "average", 3)),
-    "step, overlap, pad": (pooling.window_step, (TABLE, 3, 3, 2, 1, "max", 4)),
-    "step, gaps": (pooling.window_step, (TABLE, 2, 2, 3, 1, "max", 8)),
-    "step, average of sixteen": (pooling.window_step, (TABLE, 4, 4, 1, 1, "average", 24)),
-    "step, many numbers": (pooling.window_step, (RNG.integers(0, 9, (12, 12)), 6, 6, 6)),
-    "step, many, average": (pooling.window_step, (TABLE - 9, 6, 6, 1, 0, "average")),
-    "step, long numbers": (pooling.window_step, (TABLE * 1000.5, 5, 5, 1, 0, "average")),
-    "step, oblong": (pooling.window_step, (TABLE[:3] / 7, 1, 3, 2, 0, "max", 2)),
-    "step of 1": (pooling.window_step, ([[7]], 1, 1)),
-    "step on 28 x 28": (pooling.window_step, (RNG.random((28, 28)), 2, 2, 2, 0, "max", 100)),
     "gradient": (pooling.gradient_step, (X4, [[10, 20], [30, 40]], 2, 2)),
     "gradient, shared": (pooling.gradient_step, (X4, X4[:2, :2], 2, 2, 2, 0, "average", 3)),
     "gradient, overlap": (pooling.gradient_step, (X4, X4[:2, :2], 3, 3, 1, 0, "max", 3)),
@@ -83,45 +69,6 @@ def test_every_figure_fits_its_card(case):
     figure = function(*arguments)
     check(figure)
     check_layout(figure)
-
-
-@pytest.mark.parametrize(("mode", "window", "stride", "pad"), SETTINGS)
-def test_window_step_writes_the_numbers_of_the_plain_loops(mode, window, stride, pad):
-    if pad >= window:
-        with pytest.raises(ValueError, match="must be smaller than the pooling window"):
-            pooling.window_step(TABLE, window, window, stride, pad, mode)
-        return
-    expected = PLAIN[mode](batch(TABLE), window, window, stride, pad)[0, 0]
-    for step in {0, expected.size // 2, expected.size - 1}:
-        figure = pooling.window_step(TABLE, window, window, stride, pad, mode, step)
-        drawn = numbers(figure, "output")
-        assert list(drawn) == [divmod(k, expected.shape[1]) for k in range(step + 1)]
-        for place, value in drawn.items():
-            assert value == pytest.approx(expected[place], abs=0.005)
-        assert np.array_equal(matrix(numbers(figure, "input x")), TABLE)
-        assert float(by_gid(figure, "result")) == pytest.approx(expected.flat[step], abs=0.005)
-        shown = [t.get_text() for t in texts(figure)]
-        assert f"(OH, OW) = {expected.shape}" in shown
-        assert ("−∞" in shown) == (pad > 0 and mode == "max")
-
-
-def test_the_number_that_wins_is_bold():
-    figure = pooling.window_step(TABLE, 3, 3, 3, step=1)
-    bold = [t.get_gid() for t in texts(figure) if t.get_weight() == "bold" and t.get_gid()]
-    assert bold == ["input x[2,4]", "output[0,1]", "result"]
-    assert title(figure) == "Window 2 of 4: keep the largest of its 9 numbers"
-
-
-def test_windows_side_by_side_have_a_tint_of_their_own():
-    def tints(figure):
-        cells = figure.axes[0].collections[0].get_facecolor()
-        return cells.reshape(6, 6, 4)
-
-    apart = tints(pooling.window_step(TABLE, 3, 3, 3))
-    assert (apart[:3, :3] == apart[0, 0]).all()
-    assert len(np.unique(apart.reshape(36, 4), axis=0)) == 4
-    overlapping = tints(pooling.window_step(TABLE, 3, 3, 2))
-    assert len(np.unique(overlapping.reshape(36, 4), axis=0)) == 1
 
 
 @pytest.mark.parametrize("mode", ["max", "average"])
@@ -171,11 +118,6 @@ def test_max_keeps_a_lone_peak_and_the_mean_divides_it():
 @pytest.mark.parametrize(
     ("function", "arguments", "sentence"),
     [
-        (pooling.window_step, (X4, 2, 2, 2, 0, "max", 4), "there are 4 windows, steps 0 to 3"),
-        (pooling.window_step, (X4, 5, 5), "does not fit"),
-        (pooling.window_step, (X4, 2, 2, 2, 2), "must be smaller than the pooling window"),
-        (pooling.window_step, (X4, 2, 2, 2, 0, "median"), "mode must be"),
-        (pooling.window_step, (X4[None], 2, 2), "x must be 2-D"),
         (pooling.gradient_step, (X4, [[1]], 2, 2), "dout of shape"),
         (pooling.gradient_step, (X4, X4[:2, :2], 2, 2, 2, 0, "max", -1), "steps 0 to 3"),
         (pooling.shift_effect, (X4, TABLE, 2), "one shape"),
@@ -191,7 +133,6 @@ def test_what_cannot_be_drawn_is_said(function, arguments, sentence):
 
 def test_arguments_are_not_changed():
     x, dout = X4.astype(float), X4[:2, :2].astype(float)
-    pooling.window_step(x, 2, 2)
     pooling.gradient_step(x, dout, 3, 3, 1)
     pooling.shift_effect(x, x[::-1], 2)
     assert np.array_equal(x, X4)

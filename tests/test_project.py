@@ -112,8 +112,10 @@ def test_fast_is_imported_in_three_places():
 def test_nothing_touches_the_global_seed():
     for path in modules():
         text = (PACKAGE / path).read_text(encoding="utf-8")
-        used = re.findall(r"np\.random\.(\w+)", text)
-        assert set(used) <= {"default_rng", "Generator"}, f"{path}: np.random.{used}"
+        used = set(re.findall(r"np\.random\.(\w+)", text))
+        if path.as_posix() == "exercises/running.py":  # puts back what a submission has changed
+            used -= {"get_state", "set_state"}
+        assert used <= {"default_rng", "Generator"}, f"{path}: np.random.{used}"
 
 
 def requirements(lines):

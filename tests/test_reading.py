@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 import cnnlib.widgets
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-QUESTIONS = {"Prediction", "ShapePrediction"}
+QUESTIONS = {"ask"}
 MAKERS = set(cnnlib.widgets.__all__) - QUESTIONS - {"show_source"}  # these leave a picture
 PICTURE = re.compile(r"<img\b[^>]*\bsrc=[\"']?data:image/png;base64,|<svg\b")
 

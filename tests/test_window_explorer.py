@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 import cnnlib.widgets
 from cnnlib import Convolution, conv_output_size, naive
-from cnnlib.figures import explorer as figures
 from cnnlib.figures import style
 from cnnlib.widgets import WindowExplorer
 from cnnlib.widgets.window_explorer import RANGES, SLIDERS
 from cnnlib.widgets.window_picture import MODES, POOLING
+
+from .test_figures import check, check_layout, matrix, texts
+from .test_figures import numbers as numbers_of
 
 AXES = ("height", "filter_height", "stride", "pad")
 
@@ -70,9 +73,8 @@ def check_picture(explorer):
         assert np.allclose(explorer.dx, dx if C > 1 else dx[0])
         for c in range(C):
             assert np.allclose(numbers(explorer, f"dx{c}"), dx[c])
-    for axis, (size, filter_size) in zip(
-        picture["formula"], (("height", "filter_height"), ("width", "filter_width")), strict=True
-    ):
+    axes = (("height", "filter_height"), ("width", "filter_width")) if picture["formula"] else ()
+    for axis, (size, filter_size) in zip(picture["formula"], axes, strict=True):
         size, filter_size = getattr(explorer, size), getattr(explorer, filter_size)
         divides = (size + 2 * explorer.pad - filter_size) % explorer.stride == 0
         assert f"({size} + 2·{explorer.pad} − {filter_size}) / {explorer.stride}" in axis["numbers"]
@@ -371,14 +373,74 @@ def test_every_step_has_a_static_picture(mode):
     assert style.size(explorer.figure)[0] <= style.MAX_WIDTH
 
 
-def test_figures_refuse_what_does_not_fit_together():
-    W = np.ones((1, 3, 3))
-    with pytest.raises(ValueError, match="output's shape"):
-        figures.backward_step(np.ones((3, 3)), W, (1, 4, 4))
-    with pytest.raises(ValueError, match="steps 0 to 3"):
-        figures.backward_step(np.ones((2, 2)), W, (1, 4, 4), step=4)
-    with pytest.raises(ValueError, match="steps 0 to 3"):
-        figures.pooled_channels(np.ones((2, 4, 4)), 2, 2, step=4)
+def outlined(figure):
+    """Return the frames around windows, and around what belongs to them."""
+    vermilion = to_rgb(style.ROLES["window"])
+    return [p for p in figure.axes[0].patches if p.get_edgecolor()[:3] == vermilion]
+
+
+@pytest.mark.parametrize("mode", ["convolution", "max pooling"])
+def test_the_picture_of_a_small_case_shows_all_windows_and_the_output_filling(mode):
+    figure = WindowExplorer(mode=mode).figure
+    seen = [t.get_text() for t in texts(figure) if (t.get_gid() or "").startswith("output[")]
+    output = [f"{value:.0f}" for value in WindowExplorer(mode=mode).output.ravel()]
+    assert seen == [text for k in range(4) for text in output[: k + 1]]
+    assert len(outlined(figure)) == 2 * 4  # in the input and in the output
+    assert "all 4 windows" in figure.alt
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_picture_writes_the_numbers_and_marks_the_window(mode):
+    explorer = WindowExplorer(mode=mode, pad=1, step=6, b=2)
+    drawn = explorer.figure
+    check(drawn)
+    check_layout(drawn)
+    for key, grid in explorer._view.picture["grids"].items():
+        assert np.array_equal(matrix(numbers_of(drawn, grid["name"])), numbers(explorer, key))
+    assert len(outlined(drawn)) == {"backward": 3}.get(mode, 2)
+    assert "window 7 of 16" in drawn.alt
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_picture_of_channels_and_of_images_fits_its_card(mode):
+    deep = WindowExplorer(np.arange(50).reshape(2, 5, 5) - 9, mode=mode, pad=1, b=1)
+    wide = WindowExplorer(np.ones((28, 28)) / 3, np.ones((5, 5)), mode=mode)
+    for explorer in (deep, wide, WindowExplorer([[7]], [[1]], mode=mode)):
+        check(explorer.figure)
+        check_layout(explorer.figure)
+
+
+def test_bias_and_formula_are_shown_only_where_asked():
+    explorer = WindowExplorer(bias=False, formula=False)
+    assert set(explorer._view.picture["grids"]) == {"x0", "W0", "out"}
+    assert explorer._view.picture["layout"] == ["x0", "⊛", "W0", "=", "out"]
+    assert explorer._view.picture["formula"] == []
+    assert "bias" not in explorer.figure.alt
+    explorer.bias = 2  # what counts is not hidden
+    assert "b" in explorer._view.picture["grids"]
+
+
+def test_reset_goes_back_to_the_start():
+    explorer = WindowExplorer(pad=1, step=5, reveal=True)
+    before = repr(explorer)
+    explorer.input = np.zeros((7, 5))
+    explorer.set(stride=2, bias=4)
+    explorer.controls["filter_height"].value = 1
+    explorer._answer(explorer._view, {"reset": True}, [])
+    assert repr(explorer) == before and explorer.step == 0
+    assert explorer.values["stride"] == 1 and explorer.controls["height"].value == 4
+
+
+def test_a_mistyped_number_is_told_and_a_comma_is_understood():
+    explorer = WindowExplorer()
+    explorer._answer(explorer._view, {"grid": "x0", "row": 0, "column": 0, "value": "1,5"}, [])
+    assert explorer.input[0, 0] == 1.5 and explorer.message == ""
+    explorer._answer(explorer._view, {"grid": "x0", "row": 0, "column": 0, "value": "1.5.2"}, [])
+    assert "is not a number" in explorer.message and not explorer._view.stale
+    explorer.controls["height"].value = 1
+    assert "does not fit" in explorer.message and explorer._view.stale
+    explorer.controls["height"].value = 5
+    assert explorer.message == "" and not explorer._view.stale
 
 
 def test_a_picture_is_plain_data():
@@ -417,10 +479,10 @@ def test_script_and_style_are_files_of_the_package_and_ask_for_nothing():
 
 def test_pooling_has_windows_and_no_filter():
     explorer = WindowExplorer(modes=["max pooling", "convolution"])
-    assert explorer.controls["filter_height"].description == "window height"
+    assert explorer.controls["filter_height"].description == "window height FH"
     assert set(explorer._view.picture["grids"]) == {"x0", "out0"}
     explorer.mode = "convolution"
-    assert explorer.controls["filter_height"].description == "filter height"
+    assert explorer.controls["filter_height"].description == "filter height FH"
 
 
 def test_max_pooling_names_the_winner():

@@ -14,10 +14,6 @@ def check_output_size(my_output_size):
 
     Write ``my_output_size(H, FH, stride=1, pad=0)``: return the whole number of places a filter
     takes along one axis; where the stride does not divide, the last step is not taken.
-
-    Returns
-    -------
-    Verdict
     """
     return OUTPUT_SIZE.check(my_output_size)
 
@@ -27,10 +23,6 @@ def check_padding(my_pad):
 
     Write ``my_pad(x, pad)``: x (N, C, H, W); return (N, C, H + 2*pad, W + 2*pad) in the dtype of
     x, with zeros around every channel.
-
-    Returns
-    -------
-    Verdict
     """
     return PADDING.check(my_pad)
 
@@ -40,10 +32,6 @@ def check_convolution(my_convolution):
 
     Write ``my_convolution(x, W, b, stride=1, pad=0)``: x (N, C, H, W), W (FN, C, FH, FW), b (FN,);
     return (N, FN, OH, OW) in the dtype of x. As everywhere in the field, the filter is not turned.
-
-    Returns
-    -------
-    Verdict
     """
     return CONVOLUTION.check(my_convolution)
 
@@ -52,55 +40,32 @@ def _size(H, FH, stride=1, pad=0):
     return conv_output_size(H, FH, stride, pad)
 
 
-def _sizes(*settings):
-    return [dict(zip(("H", "FH", "stride", "pad"), setting, strict=False)) for setting in settings]
-
-
-OUTPUT_SIZE = Exercise(
-    "output size",
-    "7.2",
-    "my_output_size(H, FH, stride=1, pad=0)",
-    cases=_sizes(
-        (1, 1),
-        (4, 3),
-        (4, 2, 1, 1),
-        (5, 3, 2),
-        (7, 3, 2, 1),
-        (6, 3, 2, 2),
-        (7, 3, 3),
-        (8, 3, 3),
-        (28, 5),
-        (28, 5, 1, 2),
-        (227, 11, 4),
-        (224, 7, 2, 3),
-    ),
+OUTPUT_SIZE = Exercise("output size", "7.2", "my_output_size(H, FH, stride=1, pad=0)",
+    cases=[
+        tuple(map(int, case.split()))
+        for case in "1 1,4 3,4 2 1 1,5 3 2,7 3 2 1,6 3 2 2,7 3 3,8 3 3,8 3 3 1,7 3 3 2,"
+        "28 5,28 5 1 2,227 11 4,224 7 2 3".split(",")
+    ],
     reference=_size,
     mistakes={
-        "the + 1 is forgotten: the first place takes no step": (
-            lambda H, FH, stride=1, pad=0: (H + 2 * pad - FH) // stride
-        ),
-        "the stride is forgotten": lambda H, FH, stride=1, pad=0: H + 2 * pad - FH + 1,
-        "the padding is forgotten": lambda H, FH, stride=1, pad=0: (H - FH) // stride + 1,
-        "the padding is counted once: it lies on both sides": (
-            lambda H, FH, stride=1, pad=0: (H + pad - FH) // stride + 1
-        ),
-        "rounded up: the last window would leave the input": (
-            lambda H, FH, stride=1, pad=0: math.ceil((H + 2 * pad - FH) / stride) + 1
-        ),
-        "rounded to the nearest whole number, which is up at times; // rounds down": (
-            lambda H, FH, stride=1, pad=0: round((H + 2 * pad - FH) / stride + 1)
-        ),
-        "the 1 is added before the division: (... + 1) // S": (
-            lambda H, FH, stride=1, pad=0: (H + 2 * pad - FH + 1) // stride
-        ),
-        "the filter is added; it takes places away": (
-            lambda H, FH, stride=1, pad=0: (H + 2 * pad + FH) // stride + 1
-        ),
-        "// comes before the sums: brackets around H + 2*P - FH are missing": (
-            lambda H, FH, stride=1, pad=0: H + 2 * pad - FH // stride + 1
-        ),
+        "the + 1 is forgotten: the first place takes no step":
+            lambda H, FH, S=1, P=0: (H + 2 * P - FH) // S,
+        "the stride is forgotten": lambda H, FH, S=1, P=0: H + 2 * P - FH + 1,
+        "the padding is forgotten": lambda H, FH, S=1, P=0: (H - FH) // S + 1,
+        "the padding is counted once: it lies on both sides":
+            lambda H, FH, S=1, P=0: (H + P - FH) // S + 1,
+        "rounded up: the last window would leave the input":
+            lambda H, FH, S=1, P=0: math.ceil((H + 2 * P - FH) / S) + 1,
+        "rounded to the nearest whole number, which is up at times; // rounds down":
+            lambda H, FH, S=1, P=0: round((H + 2 * P - FH) / S + 1),
+        "the 1 is added before the division: (... + 1) // S":
+            lambda H, FH, S=1, P=0: (H + 2 * P - FH + 1) // S,
+        "the filter is added; it takes places away":
+            lambda H, FH, S=1, P=0: (H + 2 * P + FH) // S + 1,
+        "// comes before the sums: brackets around H + 2*P - FH are missing":
+            lambda H, FH, S=1, P=0: H + 2 * P - FH // S + 1,
     },
-)
+)  # fmt: skip
 
 
 def _zeros(x, before, after):
@@ -114,48 +79,35 @@ def _up_to_minus_pad(x, pad):
     return out
 
 
-PADDING = Exercise(
-    "padding",
-    "7.2",
-    "my_pad(x, pad)",
+PADDING = Exercise("padding", "7.2", "my_pad(x, pad)",
     cases=[
-        {"x": counting(1, 1, 1, 1), "pad": 1},
-        {"x": counting(1, 1, 2, 2), "pad": 0},
-        {"x": counting(1, 1, 2, 3), "pad": 1},
-        {"x": counting(1, 2, 2, 1), "pad": 2},
-        {"x": dice(0, 3, 2, 4, 3), "pad": 1},
-        {"x": dice(1, 2, 3, 5, 4, dtype=np.float32), "pad": 3},
+        (counting(1, 1, 1, 1), 1), (counting(1, 1, 2, 2), 0), (counting(1, 1, 2, 3), 1),
+        (counting(1, 2, 2, 1), 2), (dice(0, 3, 2, 4, 3), 1),
+        (dice(1, 2, 3, 5, 4, dtype=np.float32), 3),
     ],
     reference=pad_images,
     mistakes={
-        "images and channels are padded too: only the last two axes are": lambda x, pad: np.pad(
-            x, pad
-        ),
-        "pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows": (
-            _up_to_minus_pad
-        ),
+        "images and channels are padded too: only the last two axes are":
+            lambda x, pad: np.pad(x, pad),
+        "pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows":
+            _up_to_minus_pad,
         "zeros on one side only (below and right)": lambda x, pad: _zeros(x, (0, 0), (pad, pad)),
         "zeros on one side only (above and left)": lambda x, pad: _zeros(x, (pad, pad), (0, 0)),
-        "only the rows are padded: the columns need zeros left and right": (
-            lambda x, pad: _zeros(x, (pad, 0), (pad, 0))
-        ),
-        "only the columns are padded: the rows need zeros above and below": (
-            lambda x, pad: _zeros(x, (0, pad), (0, pad))
-        ),
-        "the border is repeated; the padding is to be zeros": (
-            lambda x, pad: np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode="edge")
-        ),
+        "only the rows are padded: the columns need zeros left and right":
+            lambda x, pad: _zeros(x, (pad, 0), (pad, 0)),
+        "only the columns are padded: the rows need zeros above and below":
+            lambda x, pad: _zeros(x, (0, pad), (0, pad)),
+        "the border is repeated; the padding is to be zeros":
+            lambda x, pad: np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode="edge"),
         "the padding is ones": lambda x, pad: pad_images(x, pad, 1),
         "the padding is one row and column whatever pad says": lambda x, pad: pad_images(x, 1),
-        "the images lie in the corner of the zeros, not in the middle": (
-            lambda x, pad: _zeros(x, (0, 0), (2 * pad, 2 * pad))
-        ),
+        "the images lie in the corner of the zeros, not in the middle":
+            lambda x, pad: _zeros(x, (0, 0), (2 * pad, 2 * pad)),
         "twice as much padding as asked for": lambda x, pad: pad_images(x, 2 * pad),
-        "the wrong axes are padded: rows and columns are the last two": (
-            lambda x, pad: np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        ),
+        "the wrong axes are padded: rows and columns are the last two":
+            lambda x, pad: np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))),
     },
-)
+)  # fmt: skip
 
 
 def convolution(x, W, b, stride=1, pad=0):
@@ -185,6 +137,10 @@ def _last_channel(x, W, b, stride=1, pad=0):
     return _plain(x[:, -1:], W[:, -1:], stride, pad) + _columns(b)
 
 
+def _no_end(x, W, b, stride=1, pad=0):
+    return x[0, :, 0:, 0:] * W[0]
+
+
 def _bias_per_product(x, W, b, stride=1, pad=0):
     return _plain(x, W, stride, pad) + _columns(b) * W[0].size
 
@@ -194,57 +150,45 @@ def _bias_per_channel(x, W, b, stride=1, pad=0):
 
 
 CONVOLUTION_MISTAKES = {
-    "the bias is not added": lambda x, W, b, stride=1, pad=0: _plain(x, W, stride, pad),
-    "the filter is turned by 180 degrees; here it is laid on as it is": (
-        lambda x, W, b, stride=1, pad=0: convolution(x, W[:, :, ::-1, ::-1], b, stride, pad)
-    ),
-    "the stride is forgotten inside: window (p, q) begins at row p*S and column q*S": (
-        _stride_forgotten
-    ),
-    "the stride is forgotten": lambda x, W, b, stride=1, pad=0: convolution(x, W, b, 1, pad),
-    "the padding is forgotten": lambda x, W, b, stride=1, pad=0: convolution(x, W, b, stride, 0),
+    "the bias is not added": lambda x, W, b, S=1, P=0: _plain(x, W, S, P),
+    "the filter is turned by 180 degrees; here it is laid on as it is":
+        lambda x, W, b, S=1, P=0: convolution(x, W[:, :, ::-1, ::-1], b, S, P),
+    "the stride is forgotten inside: window (p, q) begins at row p*S and column q*S":
+        _stride_forgotten,
+    "the stride is forgotten": lambda x, W, b, S=1, P=0: convolution(x, W, b, 1, P),
+    "the padding is forgotten": lambda x, W, b, S=1, P=0: convolution(x, W, b, S, 0),
+    "the slices have no end: a window ends at p*S + FH and q*S + FW": _no_end,
     "only one channel counts: the sum overwrites what the channels before it gave": _last_channel,
-    "the mean over the window instead of the sum": (
-        lambda x, W, b, stride=1, pad=0: _plain(x, W, stride, pad) / W[0].size + _columns(b)
-    ),
-    "the bias is added with every product, inside the innermost loop: once per place is enough": (
-        _bias_per_product
-    ),
-    "the bias is added once for each channel: it belongs to the filter, once per place": (
-        _bias_per_channel
-    ),
+    "the mean over the window instead of the sum":
+        lambda x, W, b, S=1, P=0: _plain(x, W, S, P) / W[0].size + _columns(b),
+    "the bias is added with every product, inside the innermost loop: once per place is enough":
+        _bias_per_product,
+    "the bias is added once for each channel: it belongs to the filter, once per place":
+        _bias_per_channel,
     "a bias per column: out + b lays b along the last axis; one per filter is "
-    "b.reshape(1, FN, 1, 1)": lambda x, W, b, stride=1, pad=0: _plain(x, W, stride, pad) + b,
-    "rows and columns of the output are exchanged: axes transposed the wrong way, or OH for OW": (
-        lambda x, W, b, stride=1, pad=0: convolution(x, W, b, stride, pad).swapaxes(2, 3)
-    ),
-    "rows and columns of the filter are exchanged": (
-        lambda x, W, b, stride=1, pad=0: convolution(x, W.swapaxes(2, 3), b, stride, pad)
-    ),
+    "b.reshape(1, FN, 1, 1)": lambda x, W, b, S=1, P=0: _plain(x, W, S, P) + b,
+    "rows and columns of the output are exchanged: axes transposed the wrong way, or OH for OW":
+        lambda x, W, b, S=1, P=0: convolution(x, W, b, S, P).swapaxes(2, 3),
+    "rows and columns of the filter are exchanged":
+        lambda x, W, b, S=1, P=0: convolution(x, W.swapaxes(2, 3), b, S, P),
     "the channels are not added up: every filter gives one map, not one per channel": (
-        lambda x, W, b, stride=1, pad=0: (
-            _sum(sliding_windows(x, *W.shape[2:], stride, pad), W, "ncijpq,fcij->nfcpq")
+        lambda x, W, b, S=1, P=0: (
+            _sum(sliding_windows(x, *W.shape[2:], S, P), W, "ncijpq,fcij->nfcpq")
             + b.reshape(1, -1, 1, 1, 1)
         )
     ),
-    "every filter gets the bias of the first": (
-        lambda x, W, b, stride=1, pad=0: _plain(x, W, stride, pad) + b[0]
-    ),
-}
+    "every filter gets the bias of the first": lambda x, W, b, S=1, P=0: _plain(x, W, S, P) + b[0],
+}  # fmt: skip
 
 
 def _convolution_case(seed, x, W, *settings, dtype=float):
-    arrays = {
-        "x": dice(seed, *x, dtype=dtype),
-        "W": dice(seed + 1, *W, dtype=dtype),
-        "b": 10 * counting(W[0], dtype=dtype),
-    }
-    return arrays | dict(zip(("stride", "pad"), settings, strict=False))
+    arrays = dice(seed, *x, dtype=dtype), dice(seed + 1, *W, dtype=dtype)
+    return *arrays, 10 * counting(W[0], dtype=dtype), *settings
 
 
 CONVOLUTION_CASES = [
-    {"x": counting(1, 1, 2, 2), "W": counting(1, 1, 2, 2), "b": counting(1)},
-    {"x": counting(1, 1, 3, 3), "W": counting(1, 1, 2, 2), "b": counting(1)},
+    (counting(1, 1, 2, 2), counting(1, 1, 2, 2), counting(1)),
+    (counting(1, 1, 3, 3), counting(1, 1, 2, 2), counting(1)),
     _convolution_case(0, (1, 1, 2, 4), (1, 1, 1, 2), 1, 0),
     _convolution_case(2, (1, 1, 2, 2), (1, 1, 2, 2), 1, 1),
     _convolution_case(4, (1, 1, 3, 5), (1, 1, 1, 1), 2, 0),
@@ -254,13 +198,10 @@ CONVOLUTION_CASES = [
     _convolution_case(12, (2, 3, 5, 4), (3, 3, 2, 3), 2, 1),
     _convolution_case(14, (2, 3, 7, 5), (4, 3, 3, 2), 3, 2),
     _convolution_case(16, (2, 2, 4, 6), (3, 2, 3, 3), 1, 1, dtype=np.float32),
-]
+]  # fmt: skip
 
-CONVOLUTION = Exercise(
-    "convolution",
-    "7.2",
-    "my_convolution(x, W, b, stride=1, pad=0)",
+CONVOLUTION = Exercise("convolution", "7.2", "my_convolution(x, W, b, stride=1, pad=0)",
     cases=CONVOLUTION_CASES,
     reference=convolution,
     mistakes=CONVOLUTION_MISTAKES,
-)
+)  # fmt: skip

@@ -6,9 +6,14 @@ shows the first input that tells, the answer got, the one expected, and, where o
 gives the very same wrong answers, which one that is.
 """
 
+import ast
+import contextlib
 import copy
 import dis
 import inspect
+import re
+import sys
+import textwrap
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,9 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnlib.exercises.running import Budget, Outcome, TooLongError, run
+from cnnlib.exercises.running import Budget, Outcome, TooLongError, described, run, told
 from cnnlib.exercises.solved import record, register
-from cnnlib.exercises.verdict import Verdict
+from cnnlib.exercises.verdict import Verdict, fitted
 
 SHOWN = 40  # numbers; of larger arrays only the first difference is written out
 IN_PLACE = (
@@ -28,91 +33,59 @@ IN_PLACE = (
 
 
 class Problem(NamedTuple):
-    """Why an answer is refused.
+    """Why an answer is refused."""
 
-    Attributes
-    ----------
-    what : str
-        The sentence that says it.
-    got, expected : str
-        The answer and the right one, in writing; "" where the sentence says it all.
-    cause : str
-        The usual cause, where the problem itself tells.
-    recognise : bool
-        Whether to look for a cause among the known mistakes.
-    mild : bool
-        The answer is right all the same; a wrong one to a later input is told instead.
-    """
-
-    what: str
-    got: str = ""
+    what: str  # the sentence that says it
+    got: str = ""  # the answer, and the right one; "" where the sentence says it all
     expected: str = ""
-    cause: str = ""
-    recognise: bool = False
-    mild: bool = False
+    cause: str = ""  # where the problem itself tells
+    recognise: bool = False  # whether to look for a cause among the known mistakes
+    mild: bool = False  # the answer is right all the same; a wrong one to a later input comes first
 
 
 @dataclass
 class Exercise:
-    """One exercise.
+    """One exercise."""
 
-    Parameters
-    ----------
-    name, chapter : str
-        As they stand in the verdict.
-    signature : str
-        What the reader writes: "my_im2col(x, FH, FW, stride=1, pad=0)".
-    cases : list of dict
-        Arguments by name, the smallest first; arguments that have defaults may be left out.
-    reference : callable
-        Gives the right answer to the same arguments.
-    mistakes : dict
-        A sentence naming the mistake, to the function that makes it.
-    parts : tuple of str
-        Names of what is returned, where it is a tuple.
-    perform : callable, optional
-        Turns the submission into the function to be called, where it is not one itself.
-    judge : callable, optional
-        Takes the answer and the arguments and returns a Problem or None, where an answer is not
-        right by being equal to the reference.
-    untouched : callable, optional
-        A stub that computes something: its answers count as "not started yet".
-    callable_ : bool
-        Whether the submission is to be a function (or a class).
-    certain : bool
-        Name a mistake only where it explains every answer, not as a possible cause.
-    tried : str
-        What a correct answer was tried on, where the list of cases does not say it.
-    """
-
-    name: str
+    name: str  # it and the chapter as they stand in the verdict
     chapter: str
-    signature: str
-    cases: list
-    reference: Callable
-    mistakes: dict = field(default_factory=dict)
-    parts: tuple = ()
-    perform: Callable | None = None
-    judge: Callable | None = None
-    untouched: Callable | None = None
-    callable_: bool = True
-    certain: bool = False
-    tried: str = ""
+    signature: str  # what the reader writes: "my_im2col(x, FH, FW, stride=1, pad=0)"
+    cases: list  # tuples of arguments (or dicts), the smallest first; defaults may be left out
+    reference: Callable  # gives the right answer to the same arguments
+    mistakes: dict = field(default_factory=dict)  # a sentence, to the function that makes it
+    parts: tuple = ()  # names of what is returned, where it is a tuple
+    perform: Callable | None = None  # turns the submission into the function to be called
+    judge: Callable | None = None  # (answer, *arguments) to a Problem or None, in place of equality
+    untouched: Callable | None = None  # a stub that computes something
+    callable_: bool = True  # whether the submission is to be a function (or a class)
+    certain: bool = False  # name a mistake only where it explains every answer
+    tried: str = ""  # what a correct answer was tried on, where the list of cases does not say it
 
     def __post_init__(self):
         register(self.chapter, self.name)
+        names = [name for name, _, _ in self._arguments()]
+        self.cases = [
+            case if isinstance(case, dict) else dict(zip(names, case, strict=False))
+            for case in self.cases
+        ]
+
+    def _arguments(self):
+        """Split the signature into (name, "=", default)."""
+        inside = self.signature.partition("(")[2].partition(")")[0]
+        return [word.strip().partition("=") for word in inside.split(",")]
 
     def check(self, submission):
-        """Try a submission on all cases.
-
-        Returns
-        -------
-        Verdict
-            Whatever the submission does: nothing is raised but a KeyboardInterrupt.
-        """
-        status, lines = self._examine(submission)
+        """Try a submission on all cases: nothing is raised but a KeyboardInterrupt."""
+        try:
+            status, lines = self._examine(submission)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # such as an answer that cannot be compared or written
+            status, lines = "wrong", [("", f"The answer cannot be examined: {described(error)}")]
+        if stale := _newer_cell(submission):
+            lines.append(("Note", stale))
         record(self.chapter, self.name, status)
-        return Verdict(self.name, self.chapter, status, tuple(lines))
+        return Verdict(self.name, self.chapter, status, fitted(lines))
 
     def _examine(self, submission):
         start = [("", f"Write {self.signature}, then run this cell again.")]
@@ -151,8 +124,7 @@ class Exercise:
             signature = inspect.signature(submission)
         except (TypeError, ValueError):  # some built-in functions have none
             return ""
-        inside = self.signature.partition("(")[2].partition(")")[0]
-        wanted = [word.partition("=")[0].strip() for word in inside.split(",")]
+        wanted = [name for name, _, _ in self._arguments()]
         given = list(signature.parameters)
         if given != wanted and sorted(given) == sorted(wanted):
             return f"The arguments are in another order. Wanted: {self.signature}."
@@ -173,18 +145,17 @@ class Exercise:
                 cause="a loop that does not end (while without progress), or far too many steps",
             )
         if error is not None:
-            what = f"It raised {type(error).__name__}: {str(error)[:300]}"
+            what = f"It raised {described(error)}"
             return Problem(what, f"an exception in {outcome.place}" if outcome.place else "")
         if value is None:
             return Problem(
                 "It returned None.", cause="the return is missing, or on a path not taken here"
             )
-        expected = self.reference(*_copies(case))
-        problem = (
-            self.judge(value, *case.values())
-            if self.judge
-            else compare(value, expected, self.parts)
-        )
+        with _quiet():
+            if self.judge:
+                problem = self.judge(value, *case.values())
+            else:
+                problem = compare(value, self.reference(*_copies(case)), self.parts)
         if problem is None and outcome.changed:
             names = ", ".join(outcome.changed)
             return Problem(
@@ -243,22 +214,9 @@ class Exercise:
 
 
 def compare(value, expected, parts=(), name=""):
-    """Compare an answer with the right one.
+    """Compare an answer with the right one, an array, a number, a tuple or a dict of these.
 
-    Parameters
-    ----------
-    value : object
-        The answer.
-    expected : ndarray, int, float, tuple or dict
-        The right one.
-    parts : tuple of str
-        Names of the parts of a tuple.
-    name : str
-        Name of the part in question.
-
-    Returns
-    -------
-    Problem or None
+    ``parts`` are the names of the parts of a tuple, ``name`` that of the part in question.
     """
     of = f"{name}: " if name else ""
     if isinstance(expected, dict):
@@ -267,7 +225,7 @@ def compare(value, expected, parts=(), name=""):
         if set(value) != set(expected):
             return Problem(
                 "The dictionary has other names.",
-                ", ".join(map(str, value)),
+                told(lambda names: ", ".join(map(str, names)), value, "unreadable names"),
                 ", ".join(expected),
                 recognise=True,
             )
@@ -294,6 +252,8 @@ def compare(value, expected, parts=(), name=""):
             if value is None
             else "",
         )
+    if type(value) is not np.ndarray:
+        return Problem(f"{of}Expected a plain NumPy array, got {_kind(value)}.")
     if value.shape != expected.shape:
         return Problem(
             f"{of}Wrong shape: got {value.shape}, expected {expected.shape}.",
@@ -301,7 +261,7 @@ def compare(value, expected, parts=(), name=""):
             _array(expected),
             recognise=True,
         )
-    if not np.issubdtype(value.dtype, np.number):
+    if value.dtype.kind not in "iufc":  # a timedelta counts as a number to NumPy
         return Problem(f"{of}Wrong dtype: got {value.dtype}, expected {expected.dtype}.")
     close = _close(value, expected)
     if not close.all():
@@ -333,8 +293,8 @@ def dice(seed, *shape, dtype=float):
 
 
 def _compare_number(value, expected, of):
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number:
+    number = isinstance(value, int | float | np.number)
+    if not number or isinstance(value, bool | np.timedelta64):
         what = f"shape {value.shape}" if isinstance(value, np.ndarray) else _kind(value)
         return Problem(f"{of}Expected one number, got {what}.")
     if value != expected:
@@ -371,7 +331,9 @@ def _close(value, expected):
 def _alike(mistaken, outcome, parts):
     """Whether a mistake led to the same answer (or exception) as the submission."""
     if mistaken.error is not None or outcome.error is not None:
-        return repr(mistaken.error) == repr(outcome.error)
+        if mistaken.error is None or outcome.error is None:
+            return False
+        return described(mistaken.error) == described(outcome.error)
     problem = compare(outcome.value, mistaken.value, parts)
     return problem is None or "are right" in problem.what or "is right" in problem.what
 
@@ -411,14 +373,39 @@ def _first(problems):
     return next((problem for problem in problems if problem), None)
 
 
+def _newer_cell(submission):
+    """Tell that the newest cell with a function of this name has a SyntaxError, in IPython."""
+    name = getattr(submission, "__name__", "")
+    if "IPython" not in sys.modules or not isinstance(name, str) or not name.isidentifier():
+        return ""
+    shell = sys.modules["IPython"].get_ipython()
+    cells = shell.user_ns.get("In", ()) if shell else ()
+    defines = re.compile(rf"^(def|class) {name}\b", re.MULTILINE)
+    newest = next((cell for cell in reversed(cells) if defines.search(cell)), "")
+    try:
+        ast.parse(newest)
+    except SyntaxError as error:
+        return (
+            f"the newest cell with {name} was not run, for a SyntaxError in its line "
+            f"{error.lineno}; judged is the {name} of before"
+        )
+    return ""
+
+
 def _copies(case):
     return copy.deepcopy(list(case.values()))
 
 
-def _answer(mistake, case):
-    """Call one of our own mistaken functions: it ends and prints nothing, but may raise."""
+@contextlib.contextmanager
+def _quiet():
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
+        yield
+
+
+def _answer(mistake, case):
+    """Call one of our own mistaken functions: it ends and prints nothing, but may raise."""
+    with _quiet():
         try:
             return Outcome(mistake(*_copies(case)))
         except Exception as error:
@@ -433,7 +420,8 @@ def _kind(value):
 
 
 def _number(value):
-    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
+    real = isinstance(value, float | np.floating)
+    return f"{value:.6g}" if real else told(str, value, "a very large number")
 
 
 def _array(a):
@@ -441,7 +429,8 @@ def _array(a):
     shape = f"shape {a.shape}"
     if a.size > SHOWN:
         return shape
-    numbers = np.array2string(a, separator=" ", suppress_small=True, precision=4, threshold=SHOWN)
+    style = {"precision": 4, "suppress_small": True, "threshold": SHOWN, "max_line_width": 90}
+    numbers = told(lambda a: np.array2string(a, separator=" ", **style), a, limit=4000)
     return f"{shape}\n{numbers}"
 
 
@@ -456,7 +445,7 @@ def _written(case):
             line.append(f"{name} of shape {value.shape}{kind}")
             if value.size <= SHOWN:
                 blocks += [f"{name} =", _array(value).partition("\n")[2]]
-    return "\n".join([", ".join(line), *blocks])
+    return "\n".join([*textwrap.wrap(", ".join(line), 90), *blocks])
 
 
 def _argument(value):

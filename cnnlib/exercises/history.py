@@ -14,10 +14,6 @@ def check_dropout(my_dropout):
     ``backward(dout)``, as in chapter 6 of the book: while training, each number is dropped (set to
     0) with probability dropout_ratio and otherwise left as it is; for inference all are multiplied
     by 1 - dropout_ratio. The way back goes where the way there went.
-
-    Returns
-    -------
-    Verdict
     """
     return DROPOUT.check(my_dropout)
 
@@ -28,10 +24,6 @@ def check_lrn(my_lrn):
     Write ``my_lrn(x, n=5, k=2.0, alpha=1e-4, beta=0.75)``: x (N, C, H, W); return x divided by
     ``(k + alpha * sum of squares)**beta``, the sum over the n channels around each one, fewer at
     the two ends, in the shape and dtype of x.
-
-    Returns
-    -------
-    Verdict
     """
     return LRN.check(my_lrn)
 
@@ -41,10 +33,6 @@ def check_subsampling(my_subsampling):
 
     Write ``my_subsampling(x, W, b)``: x (N, C, H, W), W and b (C,); return
     ``W[c] * (sum over a window of 2 x 2) + b[c]``, shape (N, C, H // 2, W // 2), in the dtype of x.
-
-    Returns
-    -------
-    Verdict
     """
     return SUBSAMPLING.check(my_subsampling)
 
@@ -95,8 +83,8 @@ def _judge_dropout(used, x, ratio=0.5):
             return Problem(f"{name} is not written yet.")
         if answer is None:
             return Problem(f"{name} returned None.", cause="the return is missing")
-        if not isinstance(answer, np.ndarray):
-            return Problem(f"{name}: expected a NumPy array, got {type(answer).__name__}.")
+        if type(answer) is not np.ndarray:
+            return Problem(f"{name}: expected a plain NumPy array, got {type(answer).__name__}.")
         if answer.shape != x.shape:
             return Problem(f"{name}: wrong shape: got {answer.shape}, expected {x.shape}.")
     return (
@@ -231,7 +219,7 @@ DROPOUT = Exercise(
     perform=_use,
     judge=_judge_dropout,
     tried="Right with a dropout_ratio of 0.5, 0.2, 0.8, 0 and 0.25: training, inference, backward.",
-)
+)  # fmt: skip
 
 
 def _lrn(x, n=5, k=2.0, alpha=1e-4, beta=0.75):
@@ -276,51 +264,33 @@ def _one_after_the_other(x, n=5, k=2.0, alpha=1e-4, beta=0.75):
     return out
 
 
-def _lrn_case(x, *constants):
-    return {"x": x} | dict(zip(("n", "k", "alpha", "beta"), constants, strict=False))
-
-
 LRN = Exercise(
-    "local response normalisation",
-    "7.7",
-    "my_lrn(x, n=5, k=2.0, alpha=1e-4, beta=0.75)",
+    "local response normalisation", "7.7", "my_lrn(x, n=5, k=2.0, alpha=1e-4, beta=0.75)",
     cases=[
-        _lrn_case(100 * counting(1, 1, 1, 1)),
-        _lrn_case(counting(1, 3, 1, 1), 3, 1.0, 1.0, 1.0),
-        _lrn_case(counting(1, 2, 1, 2), 1, 2.0, 0.5, 0.5),
-        _lrn_case(counting(1, 4, 1, 1), 3, 1.0, 1.0, 0.75),
-        _lrn_case(dice(0, 1, 7, 1, 2), 5, 3.0, 0.5, 0.75),
-        _lrn_case(100 * dice(1, 1, 6, 2, 3)),
-        _lrn_case(dice(2, 2, 8, 3, 2), 7, 1.5, 0.25, 0.6),
-        _lrn_case(dice(3, 3, 2, 2, 4), 5, 2.0, 0.1, 0.75),
-        _lrn_case(dice(4, 2, 6, 3, 3, dtype=np.float32), 5, 2.0, 0.1, 0.75),
+        (100 * counting(1, 1, 1, 1),), (counting(1, 3, 1, 1), 3, 1.0, 1.0, 1.0),
+        (counting(1, 2, 1, 2), 1, 2.0, 0.5, 0.5), (counting(1, 4, 1, 1), 3, 1.0, 1.0, 0.75),
+        (dice(0, 1, 7, 1, 2), 5, 3.0, 0.5, 0.75), (100 * dice(1, 1, 6, 2, 3),),
+        (dice(2, 2, 8, 3, 2), 7, 1.5, 0.25, 0.6), (dice(3, 3, 2, 2, 4), 5, 2.0, 0.1, 0.75),
+        (dice(4, 2, 6, 3, 3, dtype=np.float32), 5, 2.0, 0.1, 0.75),
     ],
     reference=_lrn,
     mistakes={
-        "the sum is over neighbouring places: LRN looks at neighbouring CHANNELS at one place": (
-            _scaled(_in_space)
-        ),
-        "the neighbours are normalised already: take the squares from x, write into a new array": (
-            _one_after_the_other
-        ),
-        "the squares are forgotten": _scaled(
-            lambda x, n, k, alpha: k + alpha * _around(x, _half(n))
-        ),
-        "mean and sum are confused: alpha is not divided by n here (PyTorch does so)": _scaled(
-            lambda x, n, k, alpha: k + alpha / n * _around(x**2, _half(n))
-        ),
-        "n channels on each side: n is all of them, n // 2 on each side": _scaled(
-            lambda x, n, k, alpha: k + alpha * _around(x**2, range(-n, n + 1))
-        ),
-        "the channel itself is left out of the sum": _scaled(
-            lambda x, n, k, alpha: k + alpha * (_around(x**2, _half(n)) - x**2)
-        ),
-        "the last channel of the neighbourhood is missing: range stops before its end": _scaled(
-            lambda x, n, k, alpha: k + alpha * _around(x**2, range(-(n // 2), n // 2))
-        ),
-        "the channels are taken round the ends (np.roll): at the ends there are fewer": _scaled(
-            lambda x, n, k, alpha: k + alpha * _around(x**2, _half(n), wrap=True)
-        ),
+        "the sum is over neighbouring places: LRN looks at neighbouring CHANNELS at one place":
+            _scaled(_in_space),
+        "the neighbours are normalised already: take the squares from x, write into a new array":
+            _one_after_the_other,
+        "the squares are forgotten":
+            _scaled(lambda x, n, k, alpha: k + alpha * _around(x, _half(n))),
+        "mean and sum are confused: alpha is not divided by n here (PyTorch does so)":
+            _scaled(lambda x, n, k, alpha: k + alpha / n * _around(x**2, _half(n))),
+        "n channels on each side: n is all of them, n // 2 on each side":
+            _scaled(lambda x, n, k, alpha: k + alpha * _around(x**2, range(-n, n + 1))),
+        "the channel itself is left out of the sum":
+            _scaled(lambda x, n, k, alpha: k + alpha * (_around(x**2, _half(n)) - x**2)),
+        "the last channel of the neighbourhood is missing: range stops before its end":
+            _scaled(lambda x, n, k, alpha: k + alpha * _around(x**2, range(-(n // 2), n // 2))),
+        "the channels are taken round the ends (np.roll): at the ends there are fewer":
+            _scaled(lambda x, n, k, alpha: k + alpha * _around(x**2, _half(n), wrap=True)),
         "a negative index takes channels from the other end: begin at max(0, c - n // 2)": _scaled(
             lambda x, n, k, alpha: (
                 k
@@ -331,19 +301,16 @@ LRN = Exercise(
                 )
             )
         ),
-        "the sum is over all channels: only n of them are neighbours": _scaled(
-            lambda x, n, k, alpha: k + alpha * (x**2).sum(axis=1, keepdims=True)
-        ),
+        "the sum is over all channels: only n of them are neighbours":
+            _scaled(lambda x, n, k, alpha: k + alpha * (x**2).sum(axis=1, keepdims=True)),
         "k is forgotten": _scaled(lambda x, n, k, alpha: alpha * _around(x**2, _half(n))),
-        "the power beta is forgotten": lambda x, n=5, k=2.0, alpha=1e-4, beta=0.75: _lrn(
-            x, n, k, alpha, 1.0
-        ),
-        "multiplied instead of divided": lambda x, n=5, k=2.0, alpha=1e-4, beta=0.75: _lrn(
-            x, n, k, alpha, -beta
-        ),
+        "the power beta is forgotten":
+            lambda x, n=5, k=2.0, alpha=1e-4, beta=0.75: _lrn(x, n, k, alpha, 1.0),
+        "multiplied instead of divided":
+            lambda x, n=5, k=2.0, alpha=1e-4, beta=0.75: _lrn(x, n, k, alpha, -beta),
         "alpha is forgotten": _scaled(lambda x, n, k, alpha: k + _around(x**2, _half(n))),
     },
-)
+)  # fmt: skip
 
 
 def _subsampling(x, W, b):
@@ -366,54 +333,40 @@ def _odd_kept(x, W, b):
 
 def _subsampling_case(seed, *shape, dtype=float):
     C = shape[1]
-    return {
-        "x": dice(seed, *shape, dtype=dtype),
-        "W": 1 + counting(C, dtype=dtype),
-        "b": 10 * counting(C, dtype=dtype),
-    }
+    return (
+        dice(seed, *shape, dtype=dtype),
+        1 + counting(C, dtype=dtype),
+        10 * counting(C, dtype=dtype),
+    )
 
 
-SUBSAMPLING = Exercise(
-    "subsampling",
-    "7.7",
-    "my_subsampling(x, W, b)",
+SUBSAMPLING = Exercise("subsampling", "7.7", "my_subsampling(x, W, b)",
     cases=[
-        {"x": counting(1, 1, 2, 2), "W": counting(1) + 1, "b": counting(1)},
-        _subsampling_case(1, 1, 1, 2, 4),
-        _subsampling_case(2, 1, 2, 4, 2),
-        _subsampling_case(3, 2, 1, 2, 2),
-        _subsampling_case(4, 1, 2, 3, 5),
-        _subsampling_case(5, 2, 2, 4, 4),
-        _subsampling_case(6, 3, 4, 6, 5),
-        _subsampling_case(7, 2, 3, 5, 8, dtype=np.float32),
+        (counting(1, 1, 2, 2), counting(1) + 1, counting(1)), _subsampling_case(1, 1, 1, 2, 4),
+        _subsampling_case(2, 1, 2, 4, 2), _subsampling_case(3, 2, 1, 2, 2),
+        _subsampling_case(4, 1, 2, 3, 5), _subsampling_case(5, 2, 2, 4, 4),
+        _subsampling_case(6, 3, 4, 6, 5), _subsampling_case(7, 2, 3, 5, 8, dtype=np.float32),
     ],
     reference=_subsampling,
     mistakes={
-        "mean and sum are confused: the coefficient W takes the place of 1/4": (
-            lambda x, W, b: _by_map(W) * _sums(x) / 4 + _by_map(b)
-        ),
-        "the maximum instead of the sum": (
-            lambda x, W, b: _by_map(W) * sliding_windows(x, 2, 2, 2).max(axis=(2, 3)) + _by_map(b)
-        ),
-        "the bias is added to every pixel, before the sum": (
-            lambda x, W, b: _by_map(W) * _sums(x) + 4 * _by_map(b)
-        ),
-        "the bias is added before multiplying by W": (
-            lambda x, W, b: _by_map(W) * (_sums(x) + _by_map(b))
-        ),
+        "mean and sum are confused: the coefficient W takes the place of 1/4":
+            lambda x, W, b: _by_map(W) * _sums(x) / 4 + _by_map(b),
+        "the maximum instead of the sum":
+            lambda x, W, b: _by_map(W) * sliding_windows(x, 2, 2, 2).max(axis=(2, 3)) + _by_map(b),
+        "the bias is added to every pixel, before the sum":
+            lambda x, W, b: _by_map(W) * _sums(x) + 4 * _by_map(b),
+        "the bias is added before multiplying by W":
+            lambda x, W, b: _by_map(W) * (_sums(x) + _by_map(b)),
         "the bias is not added": lambda x, W, b: _by_map(W) * _sums(x),
         "the coefficient is forgotten": lambda x, W, b: _sums(x) + _by_map(b),
-        "the windows overlap: they step by 2": (
-            lambda x, W, b: _by_map(W) * _sums(x, 1) + _by_map(b)
-        ),
-        "all maps share the first coefficient and bias: each map has its own": (
-            lambda x, W, b: W[0] * _sums(x) + b[0]
-        ),
+        "the windows overlap: they step by 2":
+            lambda x, W, b: _by_map(W) * _sums(x, 1) + _by_map(b),
+        "all maps share the first coefficient and bias: each map has its own":
+            lambda x, W, b: W[0] * _sums(x) + b[0],
         "a coefficient per column: W * ... lays W along the last axis; per map it is "
         "W.reshape(C, 1, 1)": lambda x, W, b: W * _sums(x) + b,
         "where H or W is odd, the last row or column is left out": _odd_kept,
-        "squashed already: the squashing function is not asked for here": (
-            lambda x, W, b: 1 / (1 + np.exp(-_subsampling(x, W, b)))
-        ),
+        "squashed already: the squashing function is not asked for here":
+            lambda x, W, b: 1 / (1 + np.exp(-_subsampling(x, W, b))),
     },
-)
+)  # fmt: skip

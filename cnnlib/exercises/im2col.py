@@ -17,10 +17,6 @@ def check_convolution_by_im2col(my_convolution):
 
     Write ``my_convolution_by_im2col(x, W, b, stride=1, pad=0)``, with ``cnnlib.im2col``:
     x (N, C, H, W), W (FN, C, FH, FW), b (FN,); return (N, FN, OH, OW) in the dtype of x.
-
-    Returns
-    -------
-    Verdict
     """
     return CONVOLUTION_BY_IM2COL.check(my_convolution)
 
@@ -31,10 +27,6 @@ def check_im2col(my_im2col):
     Write ``my_im2col(x, FH, FW, stride=1, pad=0)``: x (N, C, H, W); return (N*OH*OW, C*FH*FW)
     in the dtype of x: row (n, p, q) is the window at (p, q) of image n, channel by channel, line by
     line.
-
-    Returns
-    -------
-    Verdict
     """
     return IM2COL.check(my_im2col)
 
@@ -44,10 +36,6 @@ def check_col2im(my_col2im):
 
     Write ``my_col2im(col, shape, FH, FW, stride=1, pad=0)``: col (N*OH*OW, C*FH*FW), shape
     (N, C, H, W); return an array of this shape in the dtype of col.
-
-    Returns
-    -------
-    Verdict
     """
     return COL2IM.check(my_col2im)
 
@@ -57,10 +45,6 @@ def check_convolution_backward(my_backward):
 
     Write ``my_convolution_backward(dout, x, W, stride=1, pad=0)``: dout (N, FN, OH, OW),
     x (N, C, H, W), W (FN, C, FH, FW); return dx, dW, db in the shapes of x, W and b, (FN,).
-
-    Returns
-    -------
-    Verdict
     """
     return CONVOLUTION_BACKWARD.check(my_backward)
 
@@ -96,9 +80,7 @@ def _places_exchanged(x, W, b, stride=1, pad=0):
 
 
 CONVOLUTION_BY_IM2COL = Exercise(
-    "convolution by im2col",
-    "7.4",
-    "my_convolution_by_im2col(x, W, b, stride=1, pad=0)",
+    "convolution by im2col", "7.4", "my_convolution_by_im2col(x, W, b, stride=1, pad=0)",
     cases=CONVOLUTION_CASES,
     reference=convolution,
     mistakes={
@@ -106,14 +88,13 @@ CONVOLUTION_BY_IM2COL = Exercise(
         "(N, OH, OW, FN) first, and then the axes are transposed": _reshaped,
         "the filters are reshaped to (C*FH*FW, FN) at once: reshape(FN, -1) and then .T keeps each "
         "filter together": _filters_reshaped,
-        "the filters still are the last axis: a transpose brings them to the second place": (
-            _channels_last
-        ),
+        "the filters still are the last axis: a transpose brings them to the second place":
+            _channels_last,
         "the matrix product is returned as it is: its rows are to become places again": _matrix_out,
         "OH and OW are exchanged in the reshape": _places_exchanged,
         **CONVOLUTION_MISTAKES,
     },
-)
+)  # fmt: skip
 
 
 def _im2col(x, FH, FW, stride=1, pad=0):
@@ -149,57 +130,49 @@ def _spread(x, FH, FW, stride=1, pad=0):
     return np.array(rows)
 
 
-def _matrix_case(x, *settings):
-    return {"x": x} | dict(zip(("FH", "FW", "stride", "pad"), settings, strict=False))
+def _no_end(x, FH, FW, stride=1, pad=0):
+    """Let the slices run on to the last row and column."""
+    windows = sliding_windows(x, FH, FW, stride, pad).copy()
+    x = pad_images(x, pad)
+    for i, j in np.ndindex(FH, FW):
+        windows[:, :, i, j] = x[:, :, i::stride, j::stride]
+    return windows
 
 
-IM2COL = Exercise(
-    "im2col",
-    "7.4",
-    "my_im2col(x, FH, FW, stride=1, pad=0)",
+IM2COL = Exercise("im2col", "7.4", "my_im2col(x, FH, FW, stride=1, pad=0)",
     cases=[
-        _matrix_case(counting(1, 1, 2, 2), 2, 2),
-        _matrix_case(counting(1, 1, 2, 3), 1, 2),
-        _matrix_case(counting(1, 1, 3, 3), 2, 2, 1, 0),
-        _matrix_case(counting(1, 1, 1, 2), 1, 1, 1, 1),
-        _matrix_case(counting(1, 1, 3, 5), 1, 1, 2, 0),
-        _matrix_case(counting(1, 2, 2, 3), 2, 2, 1, 0),
-        _matrix_case(counting(2, 1, 2, 3), 2, 1, 1, 0),
-        _matrix_case(dice(0, 2, 3, 5, 4), 2, 3, 2, 1),
-        _matrix_case(dice(1, 3, 2, 7, 6), 3, 2, 3, 2),
-        _matrix_case(dice(2, 2, 3, 6, 5, dtype=np.float32), 3, 3, 1, 1),
+        (counting(1, 1, 2, 2), 2, 2), (counting(1, 1, 2, 3), 1, 2),
+        (counting(1, 1, 3, 3), 2, 2, 1, 0), (counting(1, 1, 1, 2), 1, 1, 1, 1),
+        (counting(1, 1, 3, 5), 1, 1, 2, 0), (counting(1, 2, 2, 3), 2, 2, 1, 0),
+        (counting(2, 1, 2, 3), 2, 1, 1, 0), (dice(0, 2, 3, 5, 4), 2, 3, 2, 1),
+        (dice(1, 3, 2, 7, 6), 3, 2, 3, 2), (dice(2, 2, 3, 6, 5, dtype=np.float32), 3, 3, 1, 1),
     ],
     reference=_im2col,
     mistakes={
         "the axes are not transposed: reshape alone cuts (N, C, FH, FW, OH, OW) anew, "
         "and a row is no window": _laid_out(0, 1, 2, 3, 4, 5),
-        "rows and columns of the output are exchanged: OH comes before OW in the transpose": (
-            _laid_out(0, 5, 4, 1, 2, 3)
-        ),
-        "rows and columns of the window are exchanged: FH comes before FW in the transpose": (
-            _laid_out(0, 4, 5, 1, 3, 2)
-        ),
-        "the channels come last in a row: (N, OH, OW, C, FH, FW) has them before FH and FW": (
-            _laid_out(0, 4, 5, 2, 3, 1)
-        ),
+        "rows and columns of the output are exchanged: OH comes before OW in the transpose":
+            _laid_out(0, 5, 4, 1, 2, 3),
+        "rows and columns of the window are exchanged: FH comes before FW in the transpose":
+            _laid_out(0, 4, 5, 1, 3, 2),
+        "the channels come last in a row: (N, OH, OW, C, FH, FW) has them before FH and FW":
+            _laid_out(0, 4, 5, 2, 3, 1),
         "the images come after the places: N stays the first axis": _laid_out(4, 5, 0, 1, 2, 3),
-        "the channels come before the places: a row is to hold all channels of one window": (
-            _laid_out(0, 1, 4, 5, 2, 3)
-        ),
-        "the windows stand in columns: here each one is a row, (N*OH*OW, C*FH*FW)": (
-            lambda x, *settings: _im2col(x, *settings).T
-        ),
-        "height and width of the filter are exchanged": (
-            lambda x, FH, FW, stride=1, pad=0: im2col(x, FW, FH, stride, pad)
-        ),
+        "the channels come before the places: a row is to hold all channels of one window":
+            _laid_out(0, 1, 4, 5, 2, 3),
+        "the windows stand in columns: here each one is a row, (N*OH*OW, C*FH*FW)":
+            lambda x, *settings: _im2col(x, *settings).T,
+        "height and width of the filter are exchanged":
+            lambda x, FH, FW, S=1, P=0: im2col(x, FW, FH, S, P),
         "the stride is forgotten in the slices: start : start + S*OH : S": _step_one,
         "the stride is taken inside the window: it lies between the windows": _spread,
-        "the stride is forgotten": lambda x, FH, FW, stride=1, pad=0: im2col(x, FH, FW, 1, pad),
-        "the padding is forgotten": lambda x, FH, FW, stride=1, pad=0: im2col(x, FH, FW, stride),
+        "the stride is forgotten": lambda x, FH, FW, S=1, P=0: im2col(x, FH, FW, 1, P),
+        "the padding is forgotten": lambda x, FH, FW, S=1, P=0: im2col(x, FH, FW, S),
+        "the slices have no end: start : start + S*OH : S": _no_end,
         "only the first image is laid out": lambda x, *settings: _im2col(x[:1], *settings),
         "only the first channel is laid out": lambda x, *settings: _im2col(x[:, :1], *settings),
     },
-)
+)  # fmt: skip
 
 
 def _col2im(col, shape, FH, FW, stride=1, pad=0):
@@ -280,38 +253,40 @@ def _back_step_one(col, shape, FH, FW, stride=1, pad=0):
     return add_windows(windows, shape, 1, pad)
 
 
+def _to_minus_pad(col, shape, FH, FW, stride=1, pad=0):
+    return _padding_kept(col, shape, FH, FW, stride, pad)[:, :, pad:-pad, pad:-pad]
+
+
+def _adjoint_without_end(col, shape, FH, FW, stride=1, pad=0):
+    """Let the slices run on to the last row and column."""
+    windows = _as_windows(col, shape, FH, FW, stride, pad)
+    x = pad_images(np.zeros(shape, col.dtype), pad)
+    for i, j in np.ndindex(FH, FW):
+        x[:, :, i::stride, j::stride] += windows[:, :, i, j]
+    return x[:, :, pad : pad + shape[2], pad : pad + shape[3]]
+
+
 def _adjoint_case(seed, shape, *settings, dtype=float):
     rows = im2col(np.zeros(shape), *settings).shape
     col = dice(seed, *rows, dtype=dtype) if seed else counting(*rows)
-    arguments = {"col": col, "shape": shape}
-    return arguments | dict(zip(("FH", "FW", "stride", "pad"), settings, strict=False))
+    return col, shape, *settings
 
 
-COL2IM = Exercise(
-    "col2im",
-    "7.4",
-    "my_col2im(col, shape, FH, FW, stride=1, pad=0)",
+COL2IM = Exercise("col2im", "7.4", "my_col2im(col, shape, FH, FW, stride=1, pad=0)",
     cases=[
-        _adjoint_case(0, (1, 1, 1, 2), 1, 1),
-        _adjoint_case(0, (1, 1, 1, 3), 1, 2),
-        _adjoint_case(0, (1, 1, 2, 3), 2, 2, 1, 0),
-        _adjoint_case(0, (1, 1, 1, 2), 1, 1, 1, 1),
-        _adjoint_case(0, (1, 1, 2, 4), 1, 2, 2, 0),
-        _adjoint_case(0, (1, 1, 3, 2), 1, 1, 2, 0),
-        _adjoint_case(0, (1, 2, 2, 2), 2, 1, 1, 0),
-        _adjoint_case(0, (2, 1, 2, 2), 1, 2, 1, 0),
-        _adjoint_case(1, (2, 3, 5, 4), 2, 3, 2, 1),
-        _adjoint_case(2, (3, 2, 7, 6), 3, 2, 3, 2),
+        _adjoint_case(0, (1, 1, 1, 2), 1, 1), _adjoint_case(0, (1, 1, 1, 3), 1, 2),
+        _adjoint_case(0, (1, 1, 2, 3), 2, 2, 1, 0), _adjoint_case(0, (1, 1, 1, 2), 1, 1, 1, 1),
+        _adjoint_case(0, (1, 1, 2, 4), 1, 2, 2, 0), _adjoint_case(0, (1, 1, 3, 2), 1, 1, 2, 0),
+        _adjoint_case(0, (1, 2, 2, 2), 2, 1, 1, 0), _adjoint_case(0, (2, 1, 2, 2), 1, 2, 1, 0),
+        _adjoint_case(1, (2, 3, 5, 4), 2, 3, 2, 1), _adjoint_case(2, (3, 2, 7, 6), 3, 2, 3, 2),
         _adjoint_case(3, (2, 3, 6, 5), 3, 3, 1, 1, dtype=np.float32),
     ],
     reference=_col2im,
     mistakes={
-        "the gradient is overwritten instead of added where windows overlap: += in place of =": (
-            _overwritten(_set)
-        ),
-        "each window overwrites the one before where they overlap: += in place of =": (
-            _overwritten(_set_in_order)
-        ),
+        "the gradient is overwritten instead of added where windows overlap: += in place of =":
+            _overwritten(_set),
+        "each window overwrites the one before where they overlap: += in place of =":
+            _overwritten(_set_in_order),
         "the mean instead of the sum where windows overlap: this undoes im2col, but the gradient "
         "needs the adjoint, which adds": _inverse,
         "the axes are not transposed back: after reshape(N, OH, OW, C, FH, FW) they still stand in "
@@ -319,12 +294,13 @@ COL2IM = Exercise(
         "OH and OW are exchanged in the reshape": _places_back_exchanged,
         "FH and FW are exchanged in the reshape": _back_exchanged,
         "the padding is not cut off again": _padding_kept,
-        "the padding is cut off at one end only: pad : pad + H, and the columns alike": (
-            _padding_at_one_end
-        ),
+        "the padding is cut off at one end only: pad : pad + H, and the columns alike":
+            _padding_at_one_end,
         "the stride is forgotten in the slices: start : start + S*OH : S": _back_step_one,
+        "pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows": _to_minus_pad,
+        "the slices have no end: start : start + S*OH : S": _adjoint_without_end,
     },
-)
+)  # fmt: skip
 
 
 def _backward(dout, x, W, stride=1, pad=0):
@@ -371,6 +347,14 @@ def _dout_reshaped(dout, x, W, stride=1, pad=0):
     return col2im(rows @ W.reshape(len(W), -1), x.shape, *W.shape[2:], stride, pad), dW, rows.sum(0)
 
 
+def _dW_of_all_windows(dout, x, W, stride, pad):
+    return im2col(x, *W.shape[2:], 1, pad).T @ _rows(dout)
+
+
+def _step_one_dW(dout, x, W, stride, pad):
+    return (_rows(dout).T @ _step_one(x, *W.shape[2:], stride, pad)).reshape(W.shape)
+
+
 def _mean_dW(dout, x, W, stride, pad):
     return _backward(dout, x, W, stride, pad)[1] / len(x)
 
@@ -381,18 +365,16 @@ def _order(*places):
 
 def _backward_case(seed, x, W, *settings, dtype=float):
     OH, OW = sliding_windows(np.zeros(x), *W[2:], *settings).shape[4:]
-    arrays = {
-        "dout": dice(seed, x[0], W[0], OH, OW, dtype=dtype),
-        "x": dice(seed + 1, *x, dtype=dtype),
-        "W": dice(seed + 2, *W, dtype=dtype),
-    }
-    return arrays | dict(zip(("stride", "pad"), settings, strict=False))
+    arrays = (
+        dice(seed, x[0], W[0], OH, OW, dtype=dtype),
+        dice(seed + 1, *x, dtype=dtype),
+        dice(seed + 2, *W, dtype=dtype),
+    )
+    return *arrays, *settings
 
 
 CONVOLUTION_BACKWARD = Exercise(
-    "convolution backward",
-    "7.4",
-    "my_convolution_backward(dout, x, W, stride=1, pad=0)",
+    "convolution backward", "7.4", "my_convolution_backward(dout, x, W, stride=1, pad=0)",
     parts=("dx", "dW", "db"),
     cases=[
         _backward_case(0, (1, 1, 1, 2), (1, 1, 1, 2)),
@@ -408,31 +390,38 @@ CONVOLUTION_BACKWARD = Exercise(
     ],
     reference=_backward,
     mistakes={
-        "db is the mean: the bias went into every place, and so its gradients are added": _changed(
-            db=lambda dout, *_: dout.mean(axis=(0, 2, 3))
-        ),
-        "db is a bias per pixel: sum over the places as well as over the images": _changed(
-            db=lambda dout, *_: dout.sum(axis=0)
-        ),
-        "db is summed over the wrong axis: the filters are the axis that stays": _changed(
-            db=lambda dout, *_: dout.sum(axis=(1, 2, 3))
-        ),
-        "db is one number for all filters: each has its own": _changed(
-            db=lambda dout, *_: dout.sum()
-        ),
+        "db is the mean: the bias went into every place, and so its gradients are added":
+            _changed(db=lambda dout, *_: dout.mean(axis=(0, 2, 3))),
+        "db is divided by the number of images: the loss has seen to that already, in dout":
+            _changed(db=lambda dout, *_: dout.sum(axis=(0, 2, 3)) / len(dout)),
+        "the stride is forgotten for dx: the windows are put back S pixels apart":
+            _changed(dx=_dx(_back_step_one)),
+        "the stride is forgotten for dW: the windows of x lie S pixels apart":
+            _changed(dW=_step_one_dW),
+        "the stride is forgotten in im2col: hand it on, so that there is a row for each of dout":
+            _changed(dW=_dW_of_all_windows),
+        "the stride is forgotten in col2im: hand it on":
+            _changed(dx=lambda dout, x, W, stride, pad: _dx(_col2im)(dout, x, W, 1, pad)),
+        "for dx, pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows":
+            _changed(dx=_dx(_to_minus_pad)),
+        "the slices for dx have no end: start : start + S*OH : S":
+            _changed(dx=_dx(_adjoint_without_end)),
+        "db is a bias per pixel: sum over the places as well as over the images":
+            _changed(db=lambda dout, *_: dout.sum(axis=0)),
+        "db is summed over the wrong axis: the filters are the axis that stays":
+            _changed(db=lambda dout, *_: dout.sum(axis=(1, 2, 3))),
+        "db is one number for all filters: each has its own":
+            _changed(db=lambda dout, *_: dout.sum()),
         "dW is transposed the wrong way: col.T @ dout is (C*FH*FW, FN), and needs .T before the "
         "reshape": _changed(dW=_dW_reshaped),
-        "dW is divided by the number of images: the loss has seen to that already, in dout": (
-            _changed(dW=_mean_dW)
-        ),
+        "dW is divided by the number of images: the loss has seen to that already, in dout":
+            _changed(dW=_mean_dW),
         "dout is reshaped to rows at once: transpose(0, 2, 3, 1) brings the filters to the end "
         "first": _dout_reshaped,
-        "dx is overwritten instead of added where windows overlap: += in place of =": _changed(
-            dx=_dx(_overwritten(_set))
-        ),
-        "each window of dx overwrites the one before where they overlap: += in place of =": (
-            _changed(dx=_dx(_overwritten(_set_in_order)))
-        ),
+        "dx is overwritten instead of added where windows overlap: += in place of =":
+            _changed(dx=_dx(_overwritten(_set))),
+        "each window of dx overwrites the one before where they overlap: += in place of =":
+            _changed(dx=_dx(_overwritten(_set_in_order))),
         "the filter is turned for dx: each window gets dout times the filter as it is": _changed(
             dx=lambda dout, x, W, stride, pad: _backward(dout, x, W[:, :, ::-1, ::-1], stride, pad)[
                 0
@@ -442,4 +431,4 @@ CONVOLUTION_BACKWARD = Exercise(
         "the order of the results is another: dx, dW, db": _order(1, 2, 0),
         "dx and dW are exchanged: dx, dW, db": _order(1, 0, 2),
     },
-)
+)  # fmt: skip

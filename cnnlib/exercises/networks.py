@@ -15,10 +15,6 @@ def check_parameter_count(my_parameter_count):
     Write ``my_parameter_count(input_dim, layers)``: input_dim is (C, H, W), layers is a list of
     ``("conv", FN, F, stride, pad)`` with F x F filters, ``("pool", size, stride)``, ``("relu",)``
     and ``("affine", M)`` with M outputs; return a whole number.
-
-    Returns
-    -------
-    Verdict
     """
     return PARAMETER_COUNT.check(my_parameter_count)
 
@@ -29,11 +25,7 @@ def check_network_gradient(my_gradient):
     Write ``my_gradient(network, x, t)``: return a dictionary of dW1, db1, ... under the names
     "W1", "b1", "W2", "b2", "W3", "b3". Use ``network.loss``, ``network.last_layer`` and
     ``network.layers`` (a dict, in order), whose layers Conv1, Affine1 and Affine2 have parameters;
-    ``network.gradient`` and ``network.backward`` are switched off.
-
-    Returns
-    -------
-    Verdict
+    ``network.gradient``, ``network.backward`` and ``network.numerical_gradient`` are switched off.
     """
     return NETWORK_GRADIENT.check(my_gradient)
 
@@ -83,48 +75,33 @@ def _slip(**slip):
     return lambda input_dim, layers: _count(input_dim, layers, **slip)
 
 
-PARAMETER_COUNT = Exercise(
-    "parameter count",
-    "7.5",
-    "my_parameter_count(input_dim, layers)",
+def _layers(text):
+    """Read "conv 2 3 1 0, relu" as the list of layers."""
+    layers = [layer.split() for layer in text.split(", ")]
+    return [(kind, *map(int, settings)) for kind, *settings in layers]
+
+
+PARAMETER_COUNT = Exercise("parameter count", "7.5", "my_parameter_count(input_dim, layers)",
     cases=[
-        {"input_dim": (1, 1, 2), "layers": [("affine", 3)]},
-        {"input_dim": (1, 1, 1), "layers": [("affine", 2), ("relu",), ("affine", 3)]},
-        {"input_dim": (1, 4, 3), "layers": [("conv", 2, 3, 1, 0)]},
-        {"input_dim": (3, 5, 5), "layers": [("conv", 2, 2, 1, 0), ("relu",)]},
-        {"input_dim": (1, 4, 6), "layers": [("conv", 2, 3, 1, 0), ("affine", 2)]},
-        {"input_dim": (1, 4, 4), "layers": [("conv", 2, 3, 1, 1), ("affine", 2)]},
-        {"input_dim": (1, 5, 7), "layers": [("conv", 2, 3, 2, 0), ("affine", 2)]},
-        {"input_dim": (1, 5, 5), "layers": [("pool", 3, 2), ("affine", 2)]},
-        {"input_dim": (2, 5, 8), "layers": [("conv", 3, 2, 1, 0), ("pool", 2, 2), ("affine", 2)]},
-        {
-            "input_dim": (1, 28, 28),
-            "layers": [
-                ("conv", 30, 5, 1, 0),
-                ("relu",),
-                ("pool", 2, 2),
-                ("affine", 100),
-                ("relu",),
-                ("affine", 10),
-            ],
-        },
-        {
-            "input_dim": (3, 33, 21),
-            "layers": [
-                ("conv", 6, 5, 2, 1),
-                ("relu",),
-                ("pool", 3, 2),
-                ("conv", 8, 3, 1, 1),
-                ("pool", 3, 1),
-                ("affine", 7),
-            ],
-        },
+        (input_dim, _layers(text))
+        for input_dim, text in (
+            ((1, 1, 2), "affine 3"),
+            ((1, 1, 1), "affine 2, relu, affine 3"),
+            ((1, 4, 3), "conv 2 3 1 0"),
+            ((3, 5, 5), "conv 2 2 1 0, relu"),
+            ((1, 4, 6), "conv 2 3 1 0, affine 2"),
+            ((1, 4, 4), "conv 2 3 1 1, affine 2"),
+            ((1, 5, 7), "conv 2 3 2 0, affine 2"),
+            ((1, 5, 5), "pool 3 2, affine 2"),
+            ((2, 5, 8), "conv 3 2 1 0, pool 2 2, affine 2"),
+            ((1, 28, 28), "conv 30 5 1 0, relu, pool 2 2, affine 100, relu, affine 10"),
+            ((3, 33, 21), "conv 6 5 2 1, relu, pool 3 2, conv 8 3 1 1, pool 3 1, affine 7"),
+        )
     ],
     reference=_count,
     mistakes={
-        "the biases are forgotten: one per filter, and one per output of an affine layer": (
-            _slip(bias="none")
-        ),
+        "the biases are forgotten: one per filter, and one per output of an affine layer":
+            _slip(bias="none"),
         "a bias per pixel: a filter has one bias, wherever it lies": _slip(bias="pixel"),
         "one bias per layer: each filter and each output has its own": _slip(bias="one"),
         "the channels are forgotten: a filter is C x F x F": _slip(channels=1),
@@ -140,7 +117,7 @@ PARAMETER_COUNT = Exercise(
             )
         ),
     },
-)
+)  # fmt: skip
 
 
 class LockedNet(SimpleConvNet):
@@ -153,6 +130,10 @@ class LockedNet(SimpleConvNet):
     def backward(self):
         """Refuse: this is the exercise."""
         raise RuntimeError("network.backward is switched off here: writing it is the exercise")
+
+    def numerical_gradient(self, x, t):
+        """Refuse: this is the exercise."""
+        raise RuntimeError("network.numerical_gradient is switched off: write the way back")
 
 
 def _network(seed, swap=None, input_dim=(1, 6, 6)):
@@ -266,20 +247,13 @@ def _renamed(change):
 
 def _network_case(seed, N, swap=None, input_dim=(1, 6, 6)):
     rng = np.random.default_rng(seed)
-    return {
-        "network": _network(seed, swap, input_dim),
-        "x": rng.standard_normal((N, *input_dim)),
-        "t": rng.integers(0, 3, N),
-    }
+    x = rng.standard_normal((N, *input_dim))
+    return _network(seed, swap, input_dim), x, rng.integers(0, 3, N)
 
 
-NETWORK_GRADIENT = Exercise(
-    "network gradient",
-    "7.5",
-    "my_gradient(network, x, t)",
+NETWORK_GRADIENT = Exercise("network gradient", "7.5", "my_gradient(network, x, t)",
     cases=[
-        _network_case(0, 1, None, (1, 4, 4)),
-        _network_case(1, 3),
+        _network_case(0, 1, None, (1, 4, 4)), _network_case(1, 3),
         _network_case(2, 2, {"Relu1": Sigmoid()}),
         _network_case(3, 2, {"Pool1": Pooling(2, 2, mode="average")}),
         _network_case(4, 3, {"Relu2": Sigmoid()}, (2, 6, 8)),
@@ -287,29 +261,23 @@ NETWORK_GRADIENT = Exercise(
     reference=_gradient,
     mistakes={
         "the layers are not reversed: the way back begins at the last one": _not_reversed,
-        "there is no forward pass before: network.loss(x, t) fills the layers' memories": (
-            _no_forward
-        ),
+        "there is no forward pass before: network.loss(x, t) fills the layers' memories":
+            _no_forward,
         "what a layer returns is not handed on: dout = layer.backward(dout)": _dout_kept,
-        "the way back begins with ones: last_layer.backward(1) gives the gradient by the scores": (
-            _loss_skipped
-        ),
-        "the probabilities are sent back instead of their difference from the labels": (
-            _probabilities_sent
-        ),
-        "mean and sum are confused: the loss is the mean over the images, so 1/N belongs in": (
-            _times_N
-        ),
+        "the way back begins with ones: last_layer.backward(1) gives the gradient by the scores":
+            _loss_skipped,
+        "the probabilities are sent back instead of their difference from the labels":
+            _probabilities_sent,
+        "mean and sum are confused: the loss is the mean over the images, so 1/N belongs in":
+            _times_N,
         "ReLU is taken for granted: ask the layers that are in the network": _relu_assumed,
         "max pooling is taken for granted: ask the layers that are in the network": _max_assumed,
         "the parameters are returned instead of their gradients": _parameters,
-        "the gradients of the affine layers are exchanged: W2 is Affine1's, W3 is Affine2's": (
-            _renamed(lambda network: _collect(network, "132"))
-        ),
+        "the gradients of the affine layers are exchanged: W2 is Affine1's, W3 is Affine2's":
+            _renamed(lambda network: _collect(network, "132")),
         "dW and db are exchanged": _renamed(lambda network: _collect(network, W="db", b="dW")),
-        "the names are those of the layers; the parameters are called W1, b1, W2, ...": (
-            _renamed(lambda network: {name: network.layers[name].dW for name in _OWNERS.values()})
-        ),
+        "the names are those of the layers; the parameters are called W1, b1, W2, ...":
+            _renamed(lambda network: {name: network.layers[name].dW for name in _OWNERS.values()}),
         "the names are dW1, db1, ...; they are to be those of the parameters": _renamed(
             lambda network: {f"d{name}": grad for name, grad in _collect(network).items()}
         ),
@@ -317,7 +285,7 @@ NETWORK_GRADIENT = Exercise(
             lambda network: {k: v for k, v in _collect(network).items() if k[0] == "W"}
         ),
     },
-)
+)  # fmt: skip
 
 
 def _mended(x, t, W1, b1, W2, b2, bugs=()):
@@ -360,15 +328,11 @@ _RELU = "what passes the ReLU (where does it let a gradient through?)"
 _TRANSPOSE = "the shape of dW1 before its reshape (does each row belong to one filter?)"
 
 THREE_BUGS = Exercise(
-    "three bugs",
-    "7.5",
-    "my_mended_gradient(x, t, W1, b1, W2, b2): mend the three bugs",
+    "three bugs", "7.5", "my_mended_gradient(x, t, W1, b1, W2, b2): mend the three bugs",
     parts=("dW1", "db1", "dW2", "db2"),
     cases=[
-        _network_of(1, 3, 1, (3, 3), 2, 2),
-        _network_of(2, 2, 1, (3, 4), 2, 2),
-        _network_of(3, 3, 2, (4, 4), 3, 3),
-        _network_of(4, 4, 2, (5, 4), 2, 4),
+        _network_of(1, 3, 1, (3, 3), 2, 2), _network_of(2, 2, 1, (3, 4), 2, 2),
+        _network_of(3, 3, 2, (4, 4), 3, 3), _network_of(4, 4, 2, (5, 4), 2, 4),
     ],
     reference=_mended,
     untouched=broken_gradient,
@@ -386,8 +350,7 @@ THREE_BUGS = Exercise(
                 for i, part in enumerate(_mended(*arguments))
             )
         ),
-        "divided by N twice": (
-            lambda x, *others: tuple(part / len(x) for part in _mended(x, *others))
-        ),
+        "divided by N twice":
+            lambda x, *others: tuple(part / len(x) for part in _mended(x, *others)),
     },
-)
+)  # fmt: skip

@@ -12,10 +12,6 @@ def check_max_pooling(my_max_pooling):
 
     Write ``my_max_pooling(x, pool_h, pool_w, stride=2, pad=0)``: x (N, C, H, W); return
     (N, C, OH, OW) in the dtype of x. The padding never wins: it is -inf.
-
-    Returns
-    -------
-    Verdict
     """
     return MAX_POOLING.check(my_max_pooling)
 
@@ -25,10 +21,6 @@ def check_average_pooling(my_average_pooling):
 
     Write ``my_average_pooling(x, pool_h, pool_w, stride=2, pad=0)``: x (N, C, H, W); return
     (N, C, OH, OW) in the dtype of x. Zeros of the padding count: divide by pool_h*pool_w.
-
-    Returns
-    -------
-    Verdict
     """
     return AVERAGE_POOLING.check(my_average_pooling)
 
@@ -39,10 +31,6 @@ def check_max_pooling_backward(my_max_pooling_backward):
     Write ``my_max_pooling_backward(dout, x, pool_h, pool_w, stride=2, pad=0)``: dout
     (N, C, OH, OW), x (N, C, H, W); return dx in the shape and dtype of x. Where several numbers of
     a window are the largest, the first of them, line by line, receives the gradient.
-
-    Returns
-    -------
-    Verdict
     """
     return MAX_POOLING_BACKWARD.check(my_max_pooling_backward)
 
@@ -102,6 +90,19 @@ def _turned_inside(reduce, value=0.0):
     return mistaken
 
 
+def _no_end(reduce, value=0.0):
+    """Let every window go on to the last row and column."""
+
+    def mistaken(x, pool_h, pool_w, stride=2, pad=0):
+        out = _max(x, pool_h, pool_w, stride, pad).copy()
+        x = pad_images(x, pad, value)
+        for p, q in np.ndindex(out.shape[2:]):
+            out[:, :, p, q] = reduce(x[:, :, p * stride :, q * stride :], (2, 3))
+        return out
+
+    return mistaken
+
+
 def _first_tie(x, pool_h, pool_w, stride=2, pad=0):
     """Return where in its window the maximum stands, instead of how large it is."""
     windows = _windows(x, pool_h, pool_w, stride, pad, -np.inf)
@@ -124,54 +125,41 @@ def _shared_mistakes(pool, over_channels):
     functions = {
         "channel": over_channels,
         "inside": _stride_forgotten(pool),
-        "stride": lambda x, h, w, stride=2, pad=0: pool(x, h, w, 1, pad),
-        "size": lambda x, h, w, stride=2, pad=0: pool(x, h, w, h, pad),
-        "pad": lambda x, h, w, stride=2, pad=0: pool(x, h, w, stride, 0),
-        "turned": lambda x, h, w, stride=2, pad=0: pool(x, w, h, stride, pad),
+        "stride": lambda x, h, w, S=2, P=0: pool(x, h, w, 1, P),
+        "size": lambda x, h, w, S=2, P=0: pool(x, h, w, h, P),
+        "pad": lambda x, h, w, S=2, P=0: pool(x, h, w, S, 0),
+        "turned": lambda x, h, w, S=2, P=0: pool(x, w, h, S, P),
     }
     return {_SHARED_MISTAKES[key]: function for key, function in functions.items()}
 
 
-def _case(x, *settings):
-    return {"x": x} | dict(zip(("pool_h", "pool_w", "stride", "pad"), settings, strict=False))
-
-
 CASES = [
-    _case(counting(1, 1, 2, 4), 2, 2),
-    _case(-counting(1, 1, 2, 2), 2, 2, 2, 1),
-    _case(dice(0, 1, 1, 2, 3), 1, 2, 1, 0),
-    _case(dice(1, 1, 2, 2, 2), 2, 2, 2, 0),
-    _case(dice(2, 1, 1, 4, 4), 2, 2, 2, 0),
-    _case(dice(3, 1, 1, 4, 3), 3, 2, 1, 0),
-    _case(dice(8, 1, 1, 3, 2) - 5, 2, 2, 1, 1),
-    _case(dice(4, 2, 1, 3, 5), 2, 2, 2, 0),
-    _case(1000 * (dice(5, 2, 3, 5, 6) - 5), 3, 2, 2, 1),
-    _case(dice(6, 2, 3, 7, 5), 2, 3, 3, 1),
-    _case(dice(7, 3, 2, 6, 4, dtype=np.float32), 2, 2, 2, 1),
-]
+    (counting(1, 1, 2, 4), 2, 2), (-counting(1, 1, 2, 2), 2, 2, 2, 1),
+    (dice(0, 1, 1, 2, 3), 1, 2, 1, 0), (dice(1, 1, 2, 2, 2), 2, 2, 2, 0),
+    (dice(2, 1, 1, 4, 4), 2, 2, 2, 0), (dice(3, 1, 1, 4, 3), 3, 2, 1, 0),
+    (dice(8, 1, 1, 3, 2) - 5, 2, 2, 1, 1), (dice(4, 2, 1, 3, 5), 2, 2, 2, 0),
+    (1e300 * (dice(5, 2, 3, 5, 6) - 5), 3, 2, 2, 1),  # no number pads but -inf
+    (dice(6, 2, 3, 7, 5), 2, 3, 3, 1), (dice(7, 3, 2, 6, 4, dtype=np.float32), 2, 2, 2, 1),
+]  # fmt: skip
 
-MAX_POOLING = Exercise(
-    "max pooling",
-    "7.3",
-    "my_max_pooling(x, pool_h, pool_w, stride=2, pad=0)",
+MAX_POOLING = Exercise("max pooling", "7.3", "my_max_pooling(x, pool_h, pool_w, stride=2, pad=0)",
     cases=CASES,
     reference=_max,
     mistakes={
-        "padded with 0, which wins over negative numbers: pad with -np.inf": (
-            lambda x, h, w, stride=2, pad=0: _windows(x, h, w, stride, pad).max(axis=(2, 3))
-        ),
+        "padded with 0, which wins over negative numbers: pad with -np.inf":
+            lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P).max(axis=(2, 3)),
         "the mean instead of the maximum": _average,
         "the minimum instead of the maximum": lambda x, *sizes: -_max(-x, *sizes),
-        "height and width of the window are exchanged in the slices": (
-            _turned_inside(np.max, -np.inf)
-        ),
+        "height and width of the window are exchanged in the slices":
+            _turned_inside(np.max, -np.inf),
         "the place of the maximum (argmax) instead of the maximum itself": _first_tie,
         "the maximum of all the map: each window has its own": _whole_map(_max),
         "the running maximum starts at 0, so that a window of negative numbers gives 0: start "
         "with -np.inf": lambda x, *sizes: np.maximum(_max(x, *sizes), 0),
-        "the maximum over the wrong axis: over the columns of the window only": (
-            lambda x, h, w, stride=2, pad=0: _windows(x, h, w, stride, pad, -np.inf)[:, :, 0].max(2)
-        ),
+        "the slices have no end: a window ends at p*S + pool_h and q*S + pool_w":
+            _no_end(np.max, -np.inf),
+        "the maximum over the wrong axis: over the columns of the window only":
+            lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P, -np.inf)[:, :, 0].max(2),
         **_shared_mistakes(
             _max,
             lambda x, *sizes: np.broadcast_to(
@@ -179,43 +167,31 @@ MAX_POOLING = Exercise(
             ),
         ),
     },
-)
+)  # fmt: skip
 
 AVERAGE_POOLING = Exercise(
-    "average pooling",
-    "7.3",
-    "my_average_pooling(x, pool_h, pool_w, stride=2, pad=0)",
+    "average pooling", "7.3", "my_average_pooling(x, pool_h, pool_w, stride=2, pad=0)",
     cases=CASES,
     reference=_average,
     mistakes={
-        "the sum instead of the mean": (
-            lambda x, h, w, stride=2, pad=0: _windows(x, h, w, stride, pad).sum(axis=(2, 3))
-        ),
+        "the sum instead of the mean":
+            lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P).sum(axis=(2, 3)),
         "the maximum instead of the mean": _max,
-        "// against /: the mean is rounded down to a whole number": (
-            lambda x, h, w, stride=2, pad=0: (
-                _windows(x, h, w, stride, pad).sum(axis=(2, 3)) // (h * w)
-            )
-        ),
-        "divided by the pixels inside the image; here zeros of the padding count: pool_h*pool_w": (
-            _real_pixels
-        ),
-        "divided by stride*stride: a window has pool_h*pool_w places, whatever the stride": (
-            lambda x, h, w, stride=2, pad=0: _average(x, h, w, stride, pad) * h * w / stride**2
-        ),
-        "divided by pool_h + pool_w or by one of them: a window has pool_h*pool_w places": (
-            lambda x, h, w, stride=2, pad=0: _average(x, h, w, stride, pad) * w
-        ),
-        "padded with -np.inf, as for the maximum: for a mean the padding is 0": (
-            lambda x, h, w, stride=2, pad=0: _windows(x, h, w, stride, pad, -np.inf).mean(
-                axis=(2, 3)
-            )
-        ),
+        "// against /: the mean is rounded down to a whole number":
+            lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P).sum(axis=(2, 3)) // (h * w),
+        "divided by the pixels inside the image; here zeros of the padding count: pool_h*pool_w":
+            _real_pixels,
+        "divided by stride*stride: a window has pool_h*pool_w places, whatever the stride":
+            lambda x, h, w, S=2, P=0: _average(x, h, w, S, P) * h * w / S**2,
+        "divided by pool_h + pool_w or by one of them: a window has pool_h*pool_w places":
+            lambda x, h, w, S=2, P=0: _average(x, h, w, S, P) * w,
+        "padded with -np.inf, as for the maximum: for a mean the padding is 0":
+            lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P, -np.inf).mean(axis=(2, 3)),
         "the mean of all the map: each window has its own": _whole_map(_average),
         "height and width of the window are exchanged in the slices": _turned_inside(np.mean),
-        "the mean over the wrong axis: over the places of the output, not those of the window": (
-            lambda x, h, w, stride=2, pad=0: _windows(x, h, w, stride, pad).mean(axis=(4, 5))
-        ),
+        "the slices have no end: a window ends at p*S + pool_h and q*S + pool_w": _no_end(np.mean),
+        "the mean over the wrong axis: over the places of the output, not those of the window":
+            lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P).mean(axis=(4, 5)),
         **_shared_mistakes(
             _average,
             lambda x, *sizes: np.broadcast_to(
@@ -223,7 +199,7 @@ AVERAGE_POOLING = Exercise(
             ),
         ),
     },
-)
+)  # fmt: skip
 
 
 def _max_backward(dout, x, pool_h, pool_w, stride=2, pad=0):
@@ -271,6 +247,14 @@ def _overwritten(dout, x, pool_h, pool_w, stride=2, pad=0):
     return dx[:, :, pad : dx.shape[2] - pad, pad : dx.shape[3] - pad]
 
 
+def _sent_back(dout, x, pool_h, pool_w, stride, pad, step):
+    """Find the winners in windows ``step`` apart, and add dout to them."""
+    windows = _winners(x, pool_h, pool_w, step, pad)
+    OH, OW = dout.shape[2:]
+    marks = windows[..., :OH, :OW]
+    return add_windows(marks * dout[:, :, np.newaxis, np.newaxis], x.shape, step, pad)
+
+
 def _whole_window(dout, x, pool_h, pool_w, stride=2, pad=0):
     return _average_backward(dout, x, pool_h, pool_w, stride, pad) * (pool_h * pool_w)
 
@@ -302,14 +286,14 @@ def _ones(dout, x, *sizes):
 
 def _backward_case(seed, x, *settings):
     out = _max(x, *settings)
-    dout = np.random.default_rng(seed).integers(1, 10, out.shape).astype(x.dtype)
+    rng = np.random.default_rng(seed)
+    dout = (rng.integers(1, 10, out.shape) * rng.choice([-1, 1], out.shape)).astype(x.dtype)
     dout = dout / 4 if x.dtype == np.float32 else dout  # as `dice` does
-    return {"dout": dout} | _case(x, *settings)
+    return dout, x, *settings
 
 
 MAX_POOLING_BACKWARD = Exercise(
-    "max pooling backward",
-    "7.3",
+    "max pooling backward", "7.3",
     "my_max_pooling_backward(dout, x, pool_h, pool_w, stride=2, pad=0)",
     cases=[
         _backward_case(0, counting(1, 1, 2, 4)[..., ::-1].copy(), 2, 2),
@@ -319,24 +303,26 @@ MAX_POOLING_BACKWARD = Exercise(
         _backward_case(4, dice(0, 1, 2, 2, 3), 2, 2, 1, 0),
         _backward_case(5, dice(1, 1, 1, 4, 3), 2, 1, 2, 0),
         _backward_case(6, dice(2, 2, 1, 4, 4), 3, 3, 1, 0),
-        _backward_case(7, 1000 * (dice(3, 2, 3, 5, 6) - 5), 3, 2, 2, 1),
+        _backward_case(7, 1e300 * (dice(3, 2, 3, 5, 6) - 5), 3, 2, 2, 1),
         _backward_case(8, dice(4, 2, 2, 7, 5), 2, 3, 3, 1),
         _backward_case(9, dice(5, 2, 3, 6, 4, dtype=np.float32), 2, 2, 2, 1),
     ],
     reference=_max_backward,
     mistakes={
-        "the gradient is overwritten instead of added where windows overlap: += in place of =": (
-            _overwritten
-        ),
+        "the gradient is overwritten instead of added where windows overlap: += in place of =":
+            _overwritten,
         "every place of the window gets the gradient: only the winner does": _whole_window,
-        "the gradient is shared among the places, as for the mean: the winner gets all of it": (
-            _average_backward
-        ),
+        "the gradient is shared among the places, as for the mean: the winner gets all of it":
+            _average_backward,
         "all that are equally large get the gradient: one of them does, the first": _all_ties,
         "the last of equally large numbers gets the gradient: here the first does (> in place of "
         ">=)": _last_tie,
         "the padding is 0 and wins over negative numbers: pad with -np.inf": _zero_padded,
         "the padding is not cut off again": _padding_kept,
+        "pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows":
+            lambda dout, x, h, w, S=2, P=0: _padding_kept(dout, x, h, w, S, P)[:, :, P:-P, P:-P],
+        "the stride is forgotten: window (p, q) begins at row p*S and column q*S":
+            lambda dout, x, h, w, S=2, P=0: _sent_back(dout, x, h, w, S, P, step=1),
         "the maxima are sent back instead of their gradients": _largest_values,
         "the gradient is multiplied by x: the slope of a maximum is 1": _times_x,
         "dout is forgotten: 1 for each winner": _ones,
@@ -346,4 +332,4 @@ MAX_POOLING_BACKWARD = Exercise(
             )
         ),
     },
-)
+)  # fmt: skip

@@ -1,13 +1,17 @@
 """Calling code that may be wrong in any way, so that nothing but its result is left of it.
 
-A submission may raise, never end, print, or write into its arguments. `run` gives it copies, keeps
-what it prints, and stops it when its time is up, without threads: by a timer where Python has
-signals and this is the main thread, else by counting the lines it executes (in the browser).
+A submission may raise, never end, print, write into its arguments, or change settings. `run` gives
+it copies, keeps what it prints, puts the settings back, and stops it when its time is up: by a
+timer in the main thread, by a watcher in another one, and where there are neither signals nor
+threads (in the browser) by counting the steps it takes. Importing a module does not count.
 """
 
 import contextlib
 import copy
+import ctypes
+import io
 import linecache
+import os
 import signal
 import sys
 import threading
@@ -21,8 +25,10 @@ import numpy as np
 
 SECONDS = 2.0  # of the processor, for all calls of one check
 WAITING = 20.0  # by the clock: for what sleeps or waits
-LINES = 1_000_000  # the same, where lines are counted
-KEPT = 300  # characters kept of what is printed
+STEPS = 5_000_000  # of the interpreter, where they are counted instead
+TICK = 0.1  # seconds between two looks at the clock
+KEPT = 300  # characters kept of a message, or of what is printed
+IMPORTING = "<frozen importlib._bootstrap>"
 
 
 class TooLongError(BaseException):
@@ -31,30 +37,14 @@ class TooLongError(BaseException):
 
 @dataclass
 class Outcome:
-    """What one call left behind.
-
-    Attributes
-    ----------
-    value : object
-        What it returned.
-    error : BaseException or None
-        What it raised instead.
-    place : str
-        The line it was raised in, in the submission's own code.
-    printed : str
-        The beginning of what it printed.
-    warned : str
-        Its first warning.
-    changed : tuple of str
-        Names of the arguments it wrote into.
-    """
+    """What one call left behind."""
 
     value: Any = None
-    error: BaseException | None = None
-    place: str = ""
-    printed: str = ""
-    warned: str = ""
-    changed: tuple = ()
+    error: BaseException | None = None  # what was raised instead
+    place: str = ""  # the line of the submission that raised it
+    printed: str = ""  # the beginning of it
+    warned: str = ""  # the first warning
+    changed: tuple = ()  # names of the arguments that were written into
 
 
 class Budget:
@@ -63,52 +53,67 @@ class Budget:
     Parameters
     ----------
     seconds : float
-        Of the processor for all calls, where a timer can interrupt them.
-    lines : int
-        Lines executed in all calls, where none can.
+        Of the processor for all calls, where they can be interrupted.
+    steps : int
+        Steps taken in all calls, where they cannot.
     """
 
-    def __init__(self, seconds=SECONDS, lines=LINES):
-        self.seconds, self.lines = seconds, lines
+    def __init__(self, seconds=SECONDS, steps=STEPS):
+        self.seconds, self.steps = seconds, steps
 
     def calling(self):
         """Return a context that raises `TooLongError` inside once the budget is used up."""
+        if sys.platform == "emscripten":
+            return self._counter()
         main = threading.current_thread() is threading.main_thread()
-        return self._timer() if main and hasattr(signal, "setitimer") else self._counter()
+        return self._timed(main and hasattr(signal, "setitimer"))
 
     @contextlib.contextmanager
-    def _timer(self):
-        inside = True
+    def _timed(self, signals):
+        start = last = time.process_time(), time.monotonic()
+        inside, raised, pardoned = False, 0.0, [0.0, 0.0]
 
-        def stop(number, frame):
-            if inside:
-                raise TooLongError
+        def is_over(frame):
+            nonlocal last, raised
+            now = time.process_time(), time.monotonic()
+            if _is_importing(frame):
+                pardoned[:] = (p + n - t for p, n, t in zip(pardoned, now, last, strict=True))
+            last = now
+            used, waited = (n - t - p for n, t, p in zip(now, start, pardoned, strict=True))
+            up = inside and (used >= self.seconds or waited >= WAITING)
+            if up and now[1] - raised < TICK:  # never twice at once: the first is on its way out
+                return False
+            raised = now[1] if up else raised
+            return up
 
-        limits = {signal.ITIMER_PROF: max(self.seconds, 0.01), signal.ITIMER_REAL: WAITING}
-        numbers = signal.SIGPROF, signal.SIGALRM
-        handlers = [signal.signal(number, stop) for number in numbers]
-        start = time.process_time()
-        # They fire again and again: a bare "except:" in a loop may have swallowed the first.
-        timers = [signal.setitimer(timer, limit, 0.2) for timer, limit in limits.items()]
-        try:
+        clock = _ticking(is_over) if signals else _watching(is_over)
+        with clock:
             try:
-                yield
+                try:
+                    inside = True  # only now, when the clock is sure to be put away again
+                    yield
+                finally:
+                    inside = False  # time may be up even here: so there are two of these
             finally:
-                inside = False  # they may fire even here: so there are two of these
-        finally:
-            inside = False
-            for timer, before in zip(limits, timers, strict=True):
-                signal.setitimer(timer, *before)
-            for number, handler in zip(numbers, handlers, strict=True):
-                signal.signal(number, handler)
-            self.seconds -= time.process_time() - start
+                inside = False
+                self.seconds -= time.process_time() - start[0] - pardoned[0]
 
     @contextlib.contextmanager
     def _counter(self):
+        imports = 0  # inside one another
+
         def trace(frame, event, argument):
-            if event == "line":
-                self.lines -= 1
-                if self.lines < 0:
+            nonlocal imports
+            finds = frame.f_code.co_filename == IMPORTING
+            if event == "call":
+                imports += finds
+                frame.f_trace_opcodes = not imports  # a loop in one line has no lines to count
+                return trace if finds or not imports else None
+            if event == "return":
+                imports -= finds
+            elif not imports:
+                self.steps -= 1
+                if self.steps < 0:
                     raise TooLongError
             return trace
 
@@ -120,8 +125,59 @@ class Budget:
             sys.settrace(before)
 
 
-class _Beginning:
+@contextlib.contextmanager
+def _ticking(is_over):
+    """Interrupt the main thread by signals, which end even a sleep."""
+
+    def stop(number, frame):
+        if is_over(frame):
+            raise TooLongError
+
+    timers = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM}
+    handlers = {number: signal.signal(number, stop) for number in timers.values()}
+    before = {timer: signal.setitimer(timer, TICK, TICK) for timer in timers}
+    try:
+        yield
+    finally:
+        for timer, setting in before.items():
+            signal.setitimer(timer, *setting)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _watching(is_over):
+    """Interrupt any thread from another one; it takes effect between two steps of Python."""
+    thread, done = threading.get_ident(), threading.Event()
+
+    def watch():
+        while not done.wait(TICK):
+            if is_over(sys._current_frames().get(thread)):
+                error = ctypes.py_object(TooLongError)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _is_importing(frame):
+    """Whether code runs because the submission imports a module."""
+    while frame is not None and frame.f_code is not run.__code__:
+        if frame.f_code.co_filename == IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+class _Beginning(io.TextIOBase):
     """A stream that keeps the beginning of what is written to it, and drops the rest."""
+
+    encoding = "utf-8"
 
     def __init__(self):
         self.text = ""
@@ -133,25 +189,50 @@ class _Beginning:
     def flush(self):
         pass
 
+    def close(self):
+        pass
+
+
+@contextlib.contextmanager
+def _settings_kept():
+    """Put back what a submission may have set for the whole kernel."""
+    main = threading.current_thread() is threading.main_thread()
+    state, options = np.random.get_state(), np.get_printoptions()  # noqa: NPY002
+    place, environment, depth = os.getcwd(), dict(os.environ), sys.getrecursionlimit()
+    handler = signal.getsignal(signal.SIGINT) if main else None
+    try:
+        yield
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+        sys.setrecursionlimit(depth)
+        np.random.set_state(state)  # noqa: NPY002
+        np.set_printoptions(**options)
+        os.chdir(place)
+        if environment != os.environ:
+            os.environ.clear()
+            os.environ.update(environment)
+
+
+def told(function, value, otherwise="", limit=KEPT):
+    """Write something down by a function, which the reader's own ``__str__`` may fail."""
+    try:
+        return str(function(value))[:limit]
+    except Exception:
+        return otherwise
+
+
+def described(error):
+    """Name an exception with its message."""
+    message = " ".join(told(str, error, "(its message cannot be written)").split())
+    return f"{type(error).__name__}: {message}".removesuffix(": ")
+
 
 def run(function, arguments, budget, file=None):
     """Call a function with copies of the arguments, and report whatever happens.
 
-    Parameters
-    ----------
-    function : callable
-        Takes the arguments by position.
-    arguments : dict
-        Name to value.
-    budget : Budget
-        The time left.
-    file : str, optional
-        Where the submission stands, to tell in which of its lines it raised.
-
-    Returns
-    -------
-    Outcome
-        With a `TooLongError` as its error where the time was up.
+    ``arguments`` is a dict; they are given by position. ``file`` is where the submission stands, to
+    tell in which of its lines it raised. The error is a `TooLongError` where the time was up.
     """
     given = copy.deepcopy(arguments)
     stream, outcome = _Beginning(), Outcome()
@@ -160,21 +241,33 @@ def run(function, arguments, budget, file=None):
         stack.enter_context(contextlib.redirect_stderr(stream))
         warned = stack.enter_context(warnings.catch_warnings(record=True))
         stack.enter_context(np.errstate())  # np.seterr inside it is undone
+        stack.enter_context(_settings_kept())
         warnings.simplefilter("always")
         try:
             with budget.calling():
                 outcome.value = function(*given.values())
-        except (Exception, SystemExit, TooLongError) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             outcome.place = _place(error.__traceback__, file)
             outcome.error = error.with_traceback(None)  # which would keep all its variables
     outcome.printed = stream.text
-    outcome.warned = str(warned[0].message) if warned else ""
-    outcome.changed = tuple(name for name in given if not same(given[name], arguments[name]))
+    outcome.warned = told(str, warned[0].message) if warned else ""
+    outcome.changed = tuple(name for name in given if not _is_same(given[name], arguments[name]))
     return outcome
+
+
+def _is_same(a, b):
+    try:
+        return bool(same(a, b))
+    except Exception:  # such as a network whose parameters are None
+        return False
 
 
 def same(a, b):
     """Whether two arguments are equal to the last bit: arrays, networks by their parameters."""
+    if type(a) is not type(b):
+        return False
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b)
     if isinstance(a, dict):

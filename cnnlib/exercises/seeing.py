@@ -12,10 +12,6 @@ def check_diagonal_filter(my_filter):
     Write ``my_filter``, an array (3, 3): laid on a falling diagonal (from the upper left to the
     lower right) it answers more than to any other line, and at least twice as much as to a patch
     that is bright all over.
-
-    Returns
-    -------
-    Verdict
     """
     return DIAGONAL_FILTER.check(my_filter)
 
@@ -25,10 +21,6 @@ def check_receptive_field(my_receptive_field):
 
     Write ``my_receptive_field(layers)``: layers is a list of (window size, stride), from the image
     on; return how many pixels along one axis a neuron of the last layer sees.
-
-    Returns
-    -------
-    Verdict
     """
     return RECEPTIVE_FIELD.check(my_receptive_field)
 
@@ -56,15 +48,17 @@ _FILTER_CAUSES = {
 
 
 def _judge_filter(value):
-    if not isinstance(value, np.ndarray):
-        kind = type(value).__name__
-        return Problem(f"Expected a NumPy array, got {kind}.", cause="np.array([...]) makes one")
+    if type(value) is not np.ndarray:
+        what = f"Expected a plain NumPy array, got {type(value).__name__}."
+        return Problem(what, cause="np.array([...]) makes one")
     if value.shape != (3, 3):
         return Problem(f"Wrong shape: got {value.shape}, expected (3, 3).")
-    if not np.issubdtype(value.dtype, np.number) or np.iscomplexobj(value):
+    if value.dtype.kind not in "iuf":
         return Problem(f"The filter is to hold real numbers, its dtype is {value.dtype}.")
     if not np.isfinite(value).all():
         return Problem("The filter is to hold finite numbers; nan or inf is among them.")
+    if np.abs(value).max() > 1e100:
+        return Problem("Weights beyond 1e100 are of no use: what they add up to overflows.")
     value = np.asarray(value, float)
     answers = {name: float((value * patch).sum()) for name, patch in PATCHES.items()}
     own = answers.pop("a falling diagonal")
@@ -100,17 +94,14 @@ def _filter_cause(name):
     return next((cause for key, cause in _FILTER_CAUSES.items() if key in name), "")
 
 
-DIAGONAL_FILTER = Exercise(
-    "diagonal filter",
-    "7.6",
-    "my_filter = np.array([...]), of shape (3, 3)",
+DIAGONAL_FILTER = Exercise("diagonal filter", "7.6", "my_filter = np.array([...]), of shape (3, 3)",
     cases=[{}],
     reference=lambda: None,
     perform=lambda my_filter: lambda: my_filter,
     judge=_judge_filter,
     callable_=False,
     tried=f"Of {len(PATCHES)} patches it answers most to the falling diagonal.",
-)
+)  # fmt: skip
 
 
 def _field(layers):
@@ -131,54 +122,32 @@ def _own_stride(layers):
     return _walk(layers, lambda size, jump, k, S: size + (k - 1) * jump * S)
 
 
-def _stacks(*stacks):
-    return [{"layers": stack} for stack in stacks]
-
-
-RECEPTIVE_FIELD = Exercise(
-    "receptive field",
-    "7.6",
-    "my_receptive_field(layers)",
-    cases=_stacks(
-        [(1, 1)],
-        [(3, 1)],
-        [(2, 2)],
-        [(3, 1), (3, 1)],
-        [(2, 2), (2, 1)],
-        [(2, 1), (3, 2)],
-        [(3, 2), (2, 2), (2, 1)],
-        [(3, 1), (2, 2), (3, 1), (2, 2)],
-        [(5, 1), (2, 2), (5, 1), (2, 2)],
-        [(11, 4), (3, 2), (5, 1), (3, 2), (3, 1)],
-    ),
+RECEPTIVE_FIELD = Exercise("receptive field", "7.6", "my_receptive_field(layers)",
+    cases=[
+        ([(int(k), int(S)) for k, S in (layer.split("/") for layer in stack.split())],)
+        for stack in "1/1,3/1,2/2,3/1 3/1,2/2 2/1,2/1 3/2,3/2 2/2 2/1,3/1 2/2 3/1 2/2,"
+        "5/1 2/2 5/1 2/2,11/4 3/2 5/1 3/2 3/1".split(",")
+    ],
     reference=_field,
     mistakes={
-        "the window sizes are added: a window of k adds k - 1 to what one neuron sees": (
-            lambda layers: sum(k for k, _ in layers)
-        ),
+        "the window sizes are added: a window of k adds k - 1 to what one neuron sees":
+            lambda layers: sum(k for k, _ in layers),
         "the window sizes are multiplied": lambda layers: int(np.prod([k for k, _ in layers])),
-        "the strides are forgotten: behind a stride of 2, neighbours lie two pixels apart": (
-            lambda layers: _walk(layers, jumps=lambda jump, S: 1)
-        ),
+        "the strides are forgotten: behind a stride of 2, neighbours lie two pixels apart":
+            lambda layers: _walk(layers, jumps=lambda jump, S: 1),
         "the layer's own stride is used too early: it moves the layers behind it": _own_stride,
-        "only the stride just before counts; those before it are to be multiplied": (
-            lambda layers: _walk(layers, jumps=lambda jump, S: S)
-        ),
-        "the strides are added: they are to be multiplied": (
-            lambda layers: _walk(layers, jumps=lambda jump, S: jump + S)
-        ),
-        "k instead of k - 1: one place of the window is the neuron itself": (
-            lambda layers: _walk(layers, lambda size, jump, k, S: size + k * jump)
-        ),
-        "the 1 that one begins with is forgotten: a neuron of no layer is one pixel": (
-            lambda layers: _field(layers) - 1
-        ),
+        "only the stride just before counts; those before it are to be multiplied":
+            lambda layers: _walk(layers, jumps=lambda jump, S: S),
+        "the strides are added: they are to be multiplied":
+            lambda layers: _walk(layers, jumps=lambda jump, S: jump + S),
+        "k instead of k - 1: one place of the window is the neuron itself":
+            lambda layers: _walk(layers, lambda size, jump, k, S: size + k * jump),
+        "the 1 that one begins with is forgotten: a neuron of no layer is one pixel":
+            lambda layers: _field(layers) - 1,
         "only the last layer counts": lambda layers: layers[-1][0],
-        "only the last layer counts, with the steps before it": lambda layers: _field(
-            [(1, S) for _, S in layers[:-1]] + layers[-1:]
-        ),
-        "the layers are walked from the last to the first with the rule for the other direction": (
-            lambda layers: _field(layers[::-1])
-        ),
+        "only the last layer counts, with the steps before it":
+            lambda layers: _field([(1, S) for _, S in layers[:-1]] + layers[-1:]),
+        "the layers are walked from the last to the first with the rule for the other direction":
+            lambda layers: _field(layers[::-1]),
     },
-)
+)  # fmt: skip

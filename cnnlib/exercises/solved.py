@@ -82,10 +82,10 @@ class Progress:
 
     def _repr_html_(self):
         rows = "".join(
-            f'<div style="color: {LOOKS[state][2]}">{_SIGNS[state]} {chapter} '
+            f'<div style="color: {LOOKS[state][2]}">{_SIGNS[state]} {html.escape(chapter)} '
             f"{html.escape(name)}: {_WORDS[state]}</div>"
             for (chapter, name), state in self.states.items()
         )
         done = "correct" if self.solved == len(self.states) else "not started"
-        title = f'<div style="font-weight: 600">{self._headline()}</div>'
+        title = f'<div style="font-weight: 600">{html.escape(self._headline())}</div>'
         return card(LOOKS[done][1], title + rows)

@@ -11,10 +11,6 @@ def check_affine(my_affine):
 
     Write ``my_affine(x, W, b)``: x (N, C, H, W) or (N, D), W (D, M), b (M,); return an array
     (N, M) in the dtype of x.
-
-    Returns
-    -------
-    Verdict
     """
     return AFFINE.check(my_affine)
 
@@ -39,42 +35,32 @@ def _bias_per_image(x, W, b):
     return out + b.reshape(-1, 1)
 
 
-AFFINE = Exercise(
-    "affine",
-    "7.1",
-    "my_affine(x, W, b)",
+AFFINE = Exercise("affine", "7.1", "my_affine(x, W, b)",
     cases=[
-        {"x": counting(1, 2), "W": dice(0, 2, 2), "b": counting(2)},
-        {"x": counting(2, 3), "W": dice(1, 3, 2), "b": counting(2)},
-        {"x": dice(2, 1, 1, 2, 2), "W": dice(3, 4, 3), "b": counting(3)},
-        {"x": dice(4, 3, 2, 2, 2), "W": dice(5, 8, 3), "b": dice(6, 3)},
-        {
-            "x": dice(7, 4, 3, 2, 5, dtype=np.float32),
-            "W": dice(8, 30, 6, dtype=np.float32),
-            "b": dice(9, 6, dtype=np.float32),
-        },
+        (counting(1, 2), dice(0, 2, 2), counting(2)),
+        (counting(2, 3), dice(1, 3, 2), counting(2)),
+        (dice(2, 1, 1, 2, 2), dice(3, 4, 3), counting(3)),
+        (dice(4, 3, 2, 2, 2), dice(5, 8, 3), dice(6, 3)),
+        tuple(
+            dice(seed, *shape, dtype=np.float32)
+            for seed, shape in ((7, (4, 3, 2, 5)), (8, (30, 6)), (9, (6,)))
+        ),
     ],
     reference=_affine,
     mistakes={
         "the bias is not added": lambda x, W, b: x.reshape(len(x), -1) @ W,
-        "the images are not flattened: x.reshape(N, -1) makes one line of each": (
-            lambda x, W, b: x @ W + b
-        ),
-        "the batch is flattened too: N is to stay, and only C, H and W become one axis": (
-            lambda x, W, b: x.reshape(-1) @ W + b
-        ),
-        "the images are mixed: reshape(D, N).T does not give the rows that reshape(N, D) gives": (
-            _mixed
-        ),
-        "the channels come last in the flattened line; reshape(N, -1) takes them first": (
-            _colours_last
-        ),
-        "W is transposed: its rows are the D inputs already": (
-            lambda x, W, b: x.reshape(len(x), -1) @ W.T + b
-        ),
+        "the images are not flattened: x.reshape(N, -1) makes one line of each":
+            lambda x, W, b: x @ W + b,
+        "the batch is flattened too: N is to stay, and only C, H and W become one axis":
+            lambda x, W, b: x.reshape(-1) @ W + b,
+        "the images are mixed: reshape(D, N).T does not give the rows that reshape(N, D) gives":
+            _mixed,
+        "the channels come last in the flattened line; reshape(N, -1) takes them first":
+            _colours_last,
+        "W is transposed: its rows are the D inputs already":
+            lambda x, W, b: x.reshape(len(x), -1) @ W.T + b,
         "the bias is subtracted": lambda x, W, b: x.reshape(len(x), -1) @ W - b,
-        "each image has a bias of its own: b belongs to the M outputs, one for each column": (
-            _bias_per_image
-        ),
+        "each image has a bias of its own: b belongs to the M outputs, one for each column":
+            _bias_per_image,
     },
-)
+)  # fmt: skip

@@ -3,6 +3,7 @@
 import html
 from dataclasses import dataclass
 
+ROWS, WIDTH = 24, 100  # of the screen that a verdict fits on
 INK = "#1f2933"
 # Status -> headline, colour of the edge, colour of the headline on white.
 LOOKS = {
@@ -58,6 +59,28 @@ class Verdict:
             f"({self.chapter}): {headline}</div>"
         )
         return card(edge, title + "".join(_line(label, text) for label, text in self.lines))
+
+
+def fitted(lines):
+    """Cut the texts of a verdict until it fits on a screen of ``ROWS`` rows, as a tuple."""
+    cut = [
+        (label, "\n".join(_cut(row, WIDTH - 4) for row in text.split("\n")))
+        if "\n" in text
+        else (label, _cut(text, 2 * WIDTH - 20))
+        for label, text in lines
+    ]
+    rest = ROWS - 1 - 2 * len(cut)  # for the rows of blocks, beyond two of each text
+    blocks = sum("\n" in text for _, text in cut)
+    for limit in range(ROWS, 1, -1):
+        rows = [text.split("\n") for _, text in cut]
+        short = [r if len(r) <= limit else [*r[: limit - 1], "..."] for r in rows]
+        if sum(len(r) - 1 for r in short) <= rest or not blocks:
+            break
+    return tuple((label, "\n".join(r)) for (label, _), r in zip(cut, short, strict=True))
+
+
+def _cut(text, width):
+    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 def card(edge, content):

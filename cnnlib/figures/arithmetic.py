@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnlib.figures import style
 from cnnlib.windows import sliding_windows
 
 
@@ -35,3 +36,9 @@ def place(step, shape):
 def counted(number, noun):
     """Write "1 number", "2 numbers"."""
     return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def times_as(ratio, what):
+    """Write "2.5 times as many", and "as many" for 1."""
+    text = style.ratio_text(ratio)
+    return f"as {what}" if text == "1" else f"{text} times as {what}"

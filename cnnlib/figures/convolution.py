@@ -1,16 +1,14 @@
-"""Pictures of the convolution itself: windows, sums, bias, channels.
+"""Pictures of section 7.2: sums, bias, channels, the turned filter; sizes, padding, strides.
 
-Book section 7.2, figures 7-3 to 7-9. Numbers in, figure out; what the arithmetic forbids raises
-the ValueError of `cnnlib.windows`, which says what would be right. The other pictures of section
-7.2 have modules of their own, ``sizes``, ``blocks`` and ``responses``; they can be had from here.
+Numbers in, figure out; what the arithmetic forbids raises the ValueError of `cnnlib.windows`. The
+other pictures of that section, in ``blocks`` and ``responses``, can be had from here.
 """
 
 import numpy as np
-from matplotlib.collections import LineCollection
-from matplotlib.patches import Circle, Rectangle
+from matplotlib.patches import Rectangle
 
 from cnnlib.figures import style
-from cnnlib.figures.arithmetic import by, convolve, place, plane
+from cnnlib.figures.arithmetic import by, convolve, counted, plane
 from cnnlib.figures.blocks import blocks
 from cnnlib.figures.grids import (
     SIGN,
@@ -18,18 +16,19 @@ from cnnlib.figures.grids import (
     Box,
     Grid,
     count_reads,
+    draw_frame,
     draw_grid,
+    draw_lattice,
     draw_row,
+    draw_sign,
     draw_title,
     fit,
-    output_so_far,
 )
 from cnnlib.figures.responses import filter_response, mixing, photograph
-from cnnlib.figures.sizes import dividing, padding, shrinking, sliding
+from cnnlib.windows import conv_output_size, explain_output_size, uncovered_size
 
 __all__ = [
     "blocks",
-    "channels",
     "dividing",
     "filter_response",
     "flipping",
@@ -39,81 +38,9 @@ __all__ = [
     "photograph",
     "shrinking",
     "sliding",
-    "window_step",
 ]
 
 ROOM = style.MAX_WIDTH - 2 * style.MARGIN
-
-
-def window_step(x, W, b=0.0, stride=1, pad=0, step=0):
-    """Show one step of a convolution: the window, the filter, and the sum written out.
-
-    Parameters
-    ----------
-    x : array_like, shape (H, W)
-        Input of one channel.
-    W : array_like, shape (FH, FW)
-        Filter.
-    b : float, default 0
-        Bias, added to each sum; shown where it is not zero.
-    stride, pad : int
-        Step S and zero padding P.
-    step : int, default 0
-        Which window, counted row by row, from 0 to OH*OW - 1.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If no window fits, or `step` is not one of them.
-
-    Notes
-    -----
-    Book figures 7-4, 7-5 and 7-7.
-    """
-    x, W = plane(x, "x"), plane(W, "W")
-    windows, out = convolve(x[np.newaxis], W[np.newaxis], b, stride, pad)
-    p, q = place(step, out.shape)
-    FH, FW = W.shape
-    area = (p * stride, q * stride, FH, FW)
-
-    canvas = style.Canvas(
-        f"Window {step + 1} of {out.size}: multiply number by number, add up, write one output"
-    )
-    items = [
-        Grid(
-            x,
-            "input x",
-            pad=pad,
-            windows=[area],
-            hatched=count_reads(x.shape, W.shape, stride, pad) == 0,
-        ),
-        "⊛",
-        Grid(W, "filter W", "filter", "(FH, FW)"),
-    ]
-    if b:
-        items += ["+", Grid([[b]], "bias b", "bias", "")]
-    items += ["=", output_so_far(out, step)]
-    grids = [item for item in items if isinstance(item, Grid)]
-    cell = fit(grids, ROOM, signs=len(items) - len(grids))
-    boxes = draw_row(canvas.ax, items, canvas.left, canvas.top, cell)
-
-    bottom = max(box.bottom for box in boxes)
-    inside = np.pad(np.ones(x.shape, bool), pad)[area[0] : area[0] + FH, area[1] : area[1] + FW]
-    right, bottom = _write_sum(
-        canvas.ax, canvas.left, bottom + 34, windows[0, :, :, p, q], inside, W, b, out[p, q]
-    )
-    return canvas.finish(
-        max(right, boxes[-1].right, boxes[-1].left + grids[-1].title_width),
-        bottom,
-        f"Convolution step {step + 1} of {out.size}: the {FH} x {FW} window at row "
-        f"{area[0]}, column {area[1]} of the {by(x.shape)} input with pad {pad}, times the "
-        f"filter, gives {style.format_number(out[p, q], style.decimals_needed(out[p, q]))} at "
-        f"place ({p}, {q}) of the {by(out.shape)} output.",
-    )
 
 
 def operation(x, W, b=0.0, stride=1, pad=0):
@@ -121,54 +48,40 @@ def operation(x, W, b=0.0, stride=1, pad=0):
 
     Parameters
     ----------
-    x : array_like, shape (H, W) or (C, H, W)
-        Input of one channel, or of up to four, drawn behind each other.
-    W : array_like, shape (FH, FW) or (C, FH, FW)
-        Filter, as many channels as the input.
-    b : float, default 0
-        Bias, added to each output; shown where it is not zero.
-    stride, pad : int
-        Step S and zero padding P.
-
-    Returns
-    -------
-    Card
-
-    Notes
-    -----
-    Book figures 7-3, 7-5, 7-6 (one channel) and 7-8 (three).
+    x : (H, W) or (C, H, W), one channel, or up to four, drawn behind each other
+    W : (FH, FW) or (C, FH, FW), as many channels as `x`
+    b : float, bias; shown where it is not zero
+    stride, pad : int, step S and zero padding P
     """
     x, W = _image_and_filter(x, W)
     if pad and len(x) > 1:
         raise ValueError(f"several channels are drawn without padding, got pad {pad}")
     _, out = convolve(x, W, b, stride, pad)
-    sums = out - b
-    shapes = (x.shape, W.shape) if len(x) > 1 else (x.shape[1:], W.shape[1:])
-    letters = ("C, " if len(x) > 1 else "", "(H + 2P, W + 2P)" if pad else "(H, W)")
-    shape = (*shapes[0][:-2], *(n + 2 * pad for n in x.shape[1:]))
-    hatched = count_reads(x.shape[1:], W.shape[1:], stride, pad) == 0
-    first = Grid(x[0], "input x", letters=f"({letters[0]}{letters[1][1:]}", shape=shape, pad=pad)
-    first.hatched = hatched
-    second = Grid(W[0], "filter W", "filter", f"({letters[0]}FH, FW)", shapes[1])
+    several, padded = len(x) > 1, tuple(n + 2 * pad for n in x.shape[1:])
+    C, shape = ("C, ", x.shape) if several else ("", padded)
+    letters = f"({C}H + 2P, W + 2P)" if pad else f"({C}H, W)"
+    first = Grid(x[0], "input x", letters=letters, shape=shape, pad=pad)
+    first.hatched = count_reads(x.shape[1:], W.shape[1:], stride, pad) == 0
+    second = Grid(W[0], "filter W", "filter", f"({C}FH, FW)", W.shape if several else None)
+    items = [first, "⊛", second, "→"]
     if b:
-        items = [first, "⊛", second, "→", Grid(sums, "sums", "output", "(OH, OW)"), "+"]
+        items += [Grid(out - b, "sums", "output", "(OH, OW)"), "+"]
         items += [Grid([[b]], "bias b", "bias", ""), "→"]
         message = f"The bias {style.format_number(b, style.decimals_needed(b))} comes last: "
         message += "it is added to every sum"
+    elif several:
+        message = f"{len(x)} channels with {len(x)} channels give one map"
     else:
-        items = [first, "⊛", second, "→"]
-        message = f"A {by(W.shape[1:])} filter has {out.size} place{'s' * (out.size != 1)} in "
-        message += f"a {by(x.shape[1:])} input{' padded by ' + str(pad) if pad else ''}"
-        if len(x) > 1:
-            message = f"{len(x)} channels with {len(x)} channels give one map"
+        message = f"A {by(W.shape[1:])} filter has {counted(out.size, 'place')} in "
+        message += f"a {by(x.shape[1:])} input{f' padded by {pad}' if pad else ''}"
     items.append(Grid(out, "output", "output", "(OH, OW)"))
     canvas = style.Canvas(message)
     bottom, right = _draw_operation(canvas, items, len(x))
     return canvas.finish(
         right,
         bottom,
-        f"Convolution of an input {style.shape_text(shapes[0])} with a filter "
-        f"{style.shape_text(shapes[1])}, pad {pad}, stride {stride}"
+        f"Convolution of an input {style.shape_text(x.shape if several else x.shape[1:])} with a "
+        f"filter {style.shape_text(second.shape)}, pad {pad}, stride {stride}"
         f"{f', bias {b:g}' if b else ''}: the output is {_rows(out)}.",
     )
 
@@ -178,258 +91,40 @@ def flipping(x, W):
 
     Parameters
     ----------
-    x : array_like, shape (H, W)
-        Input.
-    W : array_like, shape (FH, FW)
-        Filter; in the second line it is turned by 180 degrees.
-
-    Returns
-    -------
-    Card
-
-    Notes
-    -----
-    Book section 7.2.2. The depth of the colour follows each number of the filter.
+    x, W : (H, W) and (FH, FW), the depth of the color follows each number of the filter
     """
     x, W = plane(x, "x"), plane(W, "W")
     strengths = np.linspace(0.12, 0.75, W.size).reshape(W.shape)
-    lines, outs = [], []
-    for turned in (False, True):
-        kernel, depth = (W[::-1, ::-1], strengths[::-1, ::-1]) if turned else (W, strengths)
+    lines = []
+    for kernel, depth, name in (
+        (W, strengths, "W"),
+        (W[::-1, ::-1], strengths[::-1, ::-1], "W, turned"),
+    ):
         _, out = convolve(x[np.newaxis], kernel[np.newaxis], 0.0, 1, 0)
-        filter_ = Grid(kernel, "W, turned" if turned else "W", "filter", "(FH, FW)")
-        filter_.strengths = depth
-        lines.append(
-            [Grid(x, "input x"), "⊛", filter_, "→", Grid(out, "output", "output", "(OH, OW)")]
-        )
-        outs.append(out)
-    same = np.array_equal(*outs)
+        turned = Grid(kernel, name, "filter", "(FH, FW)", strengths=depth)
+        lines.append([Grid(x, "input x"), turned, Grid(out, "output", "output", "(OH, OW)")])
+    outs = [line[2].values for line in lines]
     canvas = style.Canvas(
         "This filter, turned by 180 degrees, gives the same output"
-        if same
+        if np.array_equal(*outs)
         else "Convolution turns the filter by 180 degrees, cross-correlation does not"
     )
-    grids = [item for line in lines for item in line if isinstance(item, Grid)]
-    cell = min(34, fit(grids[:3], ROOM - 190, 200, signs=2))
+    ax, cell = canvas.ax, min(34, fit(lines[0], ROOM - 190, 200, signs=2))
     names = ("cross-correlation:", "what networks do"), ("convolution:", "what mathematics does")
     left = canvas.left + max(style.text_width(name, 13) for pair in names for name in pair) + 24
     top, right = canvas.top, left
-    for line, (name, what) in zip(lines, names, strict=True):
-        placed = draw_row(canvas.ax, line, left, top, cell)
-        style.write(canvas.ax, canvas.left, placed[0].middle - 10, name, 13, weight="bold")
-        style.write(canvas.ax, canvas.left, placed[0].middle + 10, what, 13, style.MUTED)
+    for (one, two, three), (name, what) in zip(lines, names, strict=True):
+        placed = draw_row(ax, [one, "⊛", two, "→", three], left, top, cell)
+        style.write(ax, canvas.left, placed[0].middle - 10, name, 13, weight="bold")
+        style.write(ax, canvas.left, placed[0].middle + 10, what, 13, style.MUTED)
         top = placed[0].bottom + 18
-        right = max(right, placed[-1].right, placed[-1].left + line[-1].title_width)
+        right = max(right, placed[-1].left + three.slot(cell))
     return canvas.finish(
         right + 10,
         top - 18,
         f"The same input and filter: cross-correlation gives {_rows(outs[0])}; convolution, with "
         f"the filter turned by 180 degrees, gives {_rows(outs[1])}.",
     )
-
-
-def channels(x, W, step=0, stride=1, pad=0, b=0.0):
-    """Show one step over several channels: one product sum each, added into one output.
-
-    Parameters
-    ----------
-    x : array_like, shape (C, H, W)
-        Input, C from 1 to 4.
-    W : array_like, shape (C, FH, FW)
-        One filter, as many channels as the input.
-    step : int, default 0
-        Which window, counted row by row.
-    stride, pad : int
-        Step S and zero padding P.
-    b : float, default 0
-        Bias of the filter; shown where it is not zero.
-
-    Returns
-    -------
-    Card
-
-    Notes
-    -----
-    Book figures 7-8 and 7-9.
-    """
-    x, W = np.asarray(x, float), np.asarray(W, float)
-    if x.ndim != 3 or W.ndim != 3:
-        raise ValueError(f"x and W must be 3-D, (C, H, W), got shapes {x.shape} and {W.shape}")
-    if len(x) != len(W):
-        raise ValueError(f"x has {len(x)} channels and the filter has {len(W)}")
-    if not 1 <= len(x) <= 4:
-        raise ValueError(f"the figure shows 1 to 4 channels, got {len(x)}")
-    windows, out = convolve(x, W, b, stride, pad)
-    p, q = place(step, out.shape)
-    C, (FH, FW) = len(x), W.shape[1:]
-    sums = (windows[:, :, :, p, q] * W).sum((1, 2))
-
-    canvas = style.Canvas(
-        "One filter looks at all channels: their sums are added into one output"
-        if C > 1
-        else f"One channel: its sum{' plus the bias' if b else ''} is the output"
-    )
-    ax = canvas.ax
-    inputs = [
-        Grid(
-            plane,
-            f"input x, channel {c}",
-            pad=pad,
-            windows=[(p * stride, q * stride, FH, FW)],
-            hatched=count_reads(x.shape[1:], (FH, FW), stride, pad) == 0,
-        )
-        for c, plane in enumerate(x)
-    ]
-    filters = [
-        Grid(plane, f"filter W, channel {c}", "filter", "(FH, FW)") for c, plane in enumerate(W)
-    ]
-    part = Grid([[np.abs(sums).max()]], "sum", "output", "")
-    part.decimals = style.decimals_needed(sums)
-    output = output_so_far(out, step)
-    # Numbers come before a low figure: four channels may need 960 px.
-    needed = int(np.ceil(max(grid.smallest_cell() for grid in (*inputs, *filters, output))))
-    tallest = max(640 / min(C, 3) - TITLE - 18, min(960 / C - TITLE - 18, needed * inputs[0].rows))
-    cell = min(
-        fit([inputs[0], filters[0], part, output], ROOM - 78, tallest, signs=3),
-        fit([output], ROOM, 460),
-        34,
-    )
-    boxes, sum_boxes, top = [], [], canvas.top
-    for c in range(C):
-        row = draw_row(ax, [inputs[c], "⊛", filters[c], "="], canvas.left, top, cell)
-        boxes.append(row)
-        text = style.format_number(sums[c], part.decimals)
-        wide = max(cell, style.text_width(text, 13) + 10, 34)
-        x0, y0 = row[3].right, row[0].middle - max(cell, 22) / 2
-        box = Box(x0, y0, x0 + wide, y0 + max(cell, 22))
-        _value_box(ax, box, text, "output", f"sum[{c}]")
-        sum_boxes.append(box)
-        top = max(row[0].bottom, row[2].bottom) + 18
-    if b:  # one more summand
-        text = style.format_number(b, style.decimals_needed(b))
-        x0, y0 = sum_boxes[0].left, max(top, sum_boxes[-1].bottom + 18)
-        wide = max(sum_boxes[0].right - x0, style.text_width(text, 13) + 10)
-        sum_boxes.append(Box(x0, y0, x0 + wide, y0 + max(cell, 22)))
-        _value_box(ax, sum_boxes[-1], text, "bias", "bias")
-        color, y = style.TEXT_COLORS["bias"], sum_boxes[-1].middle
-        style.write(ax, x0 - 10, y, "bias b", 13, color, "bold", "right")
-        top = sum_boxes[-1].bottom + 18
-    right = max(box.right for box in sum_boxes)
-    middle = (sum_boxes[0].middle + sum_boxes[-1].middle) / 2
-    bus, sign = right + 24, right + 52  # a line gathers the summands in one plus
-    ends = [((box.right + 5, box.middle), (bus, box.middle)) for box in sum_boxes]
-    ends += [((bus, sum_boxes[0].middle), (bus, sum_boxes[-1].middle))]
-    ends += [((bus, middle), (sign - 12, middle))]
-    ax.add_collection(LineCollection(ends, colors=style.LINE, linewidths=1.4), autolim=False)
-    if len(sum_boxes) > 1:
-        ax.add_patch(Circle((bus, middle), 11, fc="white", ec=style.LINE, lw=1.4, zorder=3))
-        style.write(ax, bus, middle, "+", 18, style.MUTED, align="center", zorder=4)
-    style.write(
-        ax, sign, middle, "=" if len(sum_boxes) > 1 else "→", 20, style.MUTED, align="center"
-    )
-    left = sign + 26
-    slot = max(output.columns * cell, output.title_width)
-    box = draw_grid(
-        ax,
-        output,
-        round(left + (slot - output.columns * cell) / 2),
-        round(middle - output.rows * cell / 2),
-        cell,
-    )
-    y = max(top - 18, box.bottom) + 32
-    pieces = [(_signed(style.format_number(s, part.decimals)), "output") for s in sums]
-    if b:
-        pieces.append(
-            (f"{_signed(style.format_number(b, style.decimals_needed(b)))} (bias)", "bias")
-        )
-    total = style.format_number(out[p, q], output.decimals)
-    end = canvas.left
-    if len(pieces) > 1:
-        end = _write_pieces(ax, canvas.left, y, pieces, total)
-    else:
-        y -= 32
-    return canvas.finish(
-        max(left + slot, end),
-        y + 8,
-        f"Convolution over {C} channels at output place ({p}, {q}): the channels give "
-        f"{', '.join(style.format_number(s, part.decimals) for s in sums)}; with bias "
-        f"{style.format_number(b, style.decimals_needed(b))} the output is {total}.",
-    )
-
-
-def _write_sum(ax, left, top, window, inside, W, b, total):
-    """Write the products, one line for each row of the filter, and their sum.
-
-    Returns
-    -------
-    right, bottom : float
-    """
-    size, line = 14, 25
-    decimals = style.decimals_needed(window), style.decimals_needed(W)
-    answer = style.format_number(total, style.decimals_needed(total))
-    FH, FW = W.shape
-    pieces = []
-    if b:
-        pieces = [(f"{_signed(style.format_number(b, style.decimals_needed(b)))} (bias)", "bias")]
-    if FH * FW > 49 or FW > 7:  # too many to read
-        pieces.insert(0, (f"sum of {FH}·{FW} = {FH * FW} products", "window"))
-        return _write_pieces(ax, left, top, pieces, answer), top + 8
-    first = [[style.format_number(v, decimals[0]) for v in row] for row in window]
-    second = [[style.format_number(v, decimals[1]) for v in row] for row in W]
-    second = [[_signed(t) for t in row] for row in second]
-    # All terms stand in columns as wide as the widest one.
-    wide = [
-        max(style.text_width(t, size) for row in texts for t in row) for texts in (first, second)
-    ]
-    pitch = wide[0] + wide[1] + 8 + 28
-    left += 20  # every term but the first begins with a plus
-    for i, j in np.ndindex(FH, FW):
-        y, dot = top + line * i, left + j * pitch + wide[0] + 4
-        if (i, j) != (0, 0):
-            plus = dot - 4 - wide[0] - 14
-            style.write(ax, plus, y, "+", size, style.MUTED, align="center")
-        role = "input" if inside[i, j] else "padding"
-        style.write(ax, dot - 4, y, first[i][j], size, style.TEXT_COLORS[role], align="right")
-        style.write(ax, dot, y, "·", size, align="center")
-        style.write(ax, dot + 4, y, second[i][j], size, style.TEXT_COLORS["filter"])
-    end = left + FW * pitch - 20
-    return _write_pieces(ax, end, y, pieces, answer, lead="+ " if b else ""), y + 8
-
-
-def _write_pieces(ax, left, y, pieces, total, lead=""):
-    """Write "a + b + c = total", each piece in the colour of its role; return the right end."""
-    size = 14
-    for k, (text, role) in enumerate(pieces):
-        plus = lead if k == 0 else "+ "
-        if plus:
-            style.write(ax, left, y, plus.strip(), size, style.MUTED)
-            left += style.text_width("+", size) + 7
-        style.write(ax, left, y, text, size, style.TEXT_COLORS[role])
-        left += style.text_width(text, size) + 7
-    style.write(ax, left, y, "=", size, style.MUTED)
-    left += style.text_width("=", size) + 7
-    style.write(ax, left, y, total, size, style.TEXT_COLORS["output"], "bold", gid="total")
-    return left + style.text_width(total, size, "bold")
-
-
-def _signed(text):
-    """Put a negative number in brackets, as between two signs."""
-    return f"({text})" if text.startswith("−") else text
-
-
-def _value_box(ax, box, text, role, gid):
-    """Draw one number in a box of its own."""
-    ax.add_patch(
-        Rectangle(
-            box[:2],
-            box.right - box.left,
-            box.bottom - box.top,
-            fc=style.tint(role, 0.12),
-            ec=style.tint(role, 0.75),
-            lw=0.8,
-        )
-    )
-    style.write(ax, (box.left + box.right) / 2, box.middle, text, 13, align="center", gid=gid)
 
 
 def _image_and_filter(x, W):
@@ -448,36 +143,30 @@ def _image_and_filter(x, W):
 
 
 def _draw_operation(canvas, items, channels):
-    """Draw grids and signs in a line, input and filter with their channels behind each other.
-
-    Returns
-    -------
-    bottom, right : float
-    """
+    """Draw grids and signs in a line, the channels behind each other; return bottom and right."""
     ax, behind = canvas.ax, 12 * (channels - 1)
     grids = [item for item in items if isinstance(item, Grid)]
-    signs = len(items) - len(grids)
-    cell = fit(grids, ROOM - 2 * behind, signs=signs)
-    top = canvas.top + TITLE + behind
-    middle, left = top + max(g.rows for g in grids) * cell / 2, canvas.left
+    cell = fit(grids, ROOM - 2 * behind, signs=len(items) - len(grids))
+    tallest, left = max(g.rows for g in grids) * cell, canvas.left
+    middle = canvas.top + TITLE + behind + tallest / 2
     for item in items:
         if isinstance(item, str):
-            style.write(ax, left + SIGN / 2, middle, item, 20, style.MUTED, align="center")
+            draw_sign(ax, left + SIGN / 2, middle, item)
             left += SIGN
             continue
         shift = behind if item.role in ("input", "filter") else 0
-        slot = max(item.columns * cell + shift, item.title_width)
-        x0 = round(left + (slot - shift - item.columns * cell) / 2)
-        y0 = round(middle - item.rows * cell / 2)
+        wide = item.columns * cell
+        slot = max(wide + shift, item.title_width)
+        x0, y0 = round(left + (slot - shift - wide) / 2), round(middle - item.rows * cell / 2)
         left += slot
         if shift:
-            draw_title(ax, item, Box(x0, y0 - shift, x0 + item.columns * cell + shift, y0))
+            draw_title(ax, item, Box(x0, y0 - shift, x0 + wide + shift, y0))
             item.name = ""
             for k in reversed(range(1, channels)):
                 blank = Grid(item.values, role=item.role, numbers=False)
                 draw_grid(ax, blank, x0 + 12 * k, y0 - 12 * k, cell)
         draw_grid(ax, item, x0, y0, cell)
-    bottom = middle + max(g.rows for g in grids) * cell / 2
+    bottom = middle + tallest / 2
     if channels > 1:
         text = "in front: channel 0; the others stand behind it"
         style.write(ax, canvas.left, bottom + 22, text, 12, style.MUTED)
@@ -490,3 +179,280 @@ def _rows(values):
     decimals = style.decimals_needed(values)
     rows = (" ".join(style.format_number(v, decimals) for v in row) for row in values)
     return " ".join(f"[{row}]" for row in rows)
+
+
+def sliding(height, width, filter_h, filter_w, stride=1, pad=0):
+    """Show where the windows go, how many there are, and how many read each cell.
+
+    Parameters
+    ----------
+    height, width : int, input size
+    filter_h, filter_w : int, filter size
+    stride, pad : int, step S and zero padding P
+    """
+    OH = conv_output_size(height, filter_h, stride, pad)
+    OW = conv_output_size(width, filter_w, stride, pad)
+    all_reads = count_reads((height, width), (filter_h, filter_w), stride, pad)
+    reads = all_reads[pad : pad + height, pad : pad + width]
+    unread = all_reads == 0
+    gaps = (stride > filter_h and OH > 1) or (stride > filter_w and OW > 1)
+    # The first window, and its neighbours to the right and below, where there are any.
+    places = [(p, q) for p, q in ((0, 0), (0, 1), (1, 0)) if p < OH and q < OW]
+    grids = [
+        Grid(
+            np.where(reads, reads, np.nan),  # the hatching says 0
+            "input x",
+            pad=pad,
+            ring="",
+            windows=[(p * stride, q * stride, filter_h, filter_w) for p, q in places],
+            hatched=unread,
+            strengths=0.08 + 0.6 * reads / max(1, reads.max()),
+        ),
+        Grid(np.zeros((OH, OW)), "output", "output", "(OH, OW)", cells=places, numbers=False),
+    ]
+    canvas = style.Canvas(
+        f"A {filter_h} x {filter_w} window in steps of {stride} fits "
+        f"{OH} x {OW} = {counted(OH * OW, 'time')}"
+    )
+    ax, cell = canvas.ax, fit(grids, ROOM - 20, height=400, signs=1)
+    boxes = draw_row(ax, [grids[0], "→", grids[1]], canvas.left, canvas.top, cell)
+    corners = np.stack(np.meshgrid(np.arange(OW), np.arange(OH)), -1).reshape(-1, 2) * stride
+    x, y = (np.array(boxes[0][:2]) + (corners + (0.2 if cell >= 8 else 0.5)) * cell).T
+    dot = 0.72 * min(5, max(1, cell * 0.16))
+    ax.scatter(x, y, s=dot**2, color=style.ROLES["window"], linewidths=0, zorder=6)
+
+    marks = "Each dot is the upper left corner of one window"
+    if cell >= grids[0].smallest_cell():
+        marks += "; each number counts the windows that read the cell"
+    if len(places) > 1:
+        further = " and ".join(["right"] * (OW > 1) + ["down"] * (OH > 1))
+        marks += f"; dashed: the next window{'s' * (len(places) > 2)}, {further}"
+    if unread.any():
+        marks += "; hatched cells are read by none"
+    y = max(box.bottom for box in boxes) + 26
+    y = style.paragraph(ax, canvas.left, y, marks + ".", ROOM - 220, 12) + 8
+    right = max(
+        boxes[2].left + grids[1].slot(cell),
+        canvas.left + min(ROOM - 220, style.text_width(marks, 12)),
+    )
+    for letters, size, filter_size, lines in (
+        ("OH = ", height, filter_h, "rows"),
+        ("OW = ", width, filter_w, "columns"),
+    ):
+        sentence = explain_output_size(size, filter_size, stride, pad, lines=lines)
+        y, end = write_formula(ax, canvas.left, y, letters, sentence, 640)
+        y, right = y + 6 * (": " in sentence), max(right, end)
+    uncovered = [
+        uncovered_size(height, filter_h, stride, pad),
+        uncovered_size(width, filter_w, stride, pad),
+    ]
+    return canvas.finish(
+        right,
+        y - 14,
+        f"A {filter_h} x {filter_w} window slides over a {height} x {width} input with stride "
+        f"{stride} and pad {pad}: the output is {OH} x {OW}; never read at the end: "
+        f"{uncovered[0]} rows and {uncovered[1]} columns"
+        f"{', and the gaps between the windows' if gaps else ''}.",
+    )
+
+
+def write_formula(ax, left, y, letters, sentence, room):
+    """Write a sentence of `explain_output_size`, the formula in a line of its own.
+
+    Returns the height of the next line, and the right end.
+    """
+    formula, _, rest = sentence.partition(": ")
+    formula = letters + formula.replace("*", "·").replace("-", "−")
+    style.write(ax, left, y, formula, 14)
+    right, y = left + style.text_width(formula, 14), y + 22
+    if rest:
+        y = style.paragraph(ax, left, y, rest[0].upper() + rest[1:], room, 12)
+        right = max(right, left + room)
+    return y, right
+
+
+def padding(x, pad):
+    """Show an input `x` (H, W) before and after padding, as book figure 7-6 does."""
+    x = plane(x, "x")
+    if pad < 0:
+        raise ValueError(f"pad must be at least 0, got {pad}")
+    before, after = Grid(x, "input x"), Grid(x, "padded input", pad=pad)
+    message = f"Padding {pad} puts {counted(pad, 'ring')} of zeros around the input"
+    canvas = style.Canvas(message if pad else "Padding 0 leaves the input as it is")
+    after.letters = "(H + 2P, W + 2P)"
+    cell = fit([before, after], ROOM, signs=1)
+    boxes = draw_row(canvas.ax, [before, "→", after], canvas.left, canvas.top, cell)
+    return canvas.finish(
+        boxes[2].left + after.slot(cell),
+        max(box.bottom for box in boxes),
+        f"A {by(x.shape)} input and the same input with padding {pad}: {by(after.shape)}, "
+        "zeros around.",
+    )
+
+
+def shrinking(size, filter_size, pad=0, stride=1, layers=8):
+    """Show how the map shrinks from layer to layer until no filter fits, or stays.
+
+    Parameters
+    ----------
+    size, filter_size : int, height and width of the input and of every filter
+    pad, stride : int, the same in every layer
+    layers : int, show at most so many convolutions
+    """
+    sizes, fits = [size], True
+    conv_output_size(1 + filter_size, filter_size, stride, pad)  # are the settings legal at all?
+    while fits and len(sizes) <= layers:
+        try:
+            sizes.append(conv_output_size(sizes[-1], filter_size, stride, pad))
+        except ValueError:
+            fits = False
+    name, count = f"{filter_size} x {filter_size}", len(sizes) - 1
+    times = counted(count, "convolution")
+    if not fits and not count:
+        message = f"No {name} filter fits into an input of {size} x {size}"
+    elif not fits:
+        message = f"After {times} with a {name} filter no further one fits"
+    elif len(set(sizes)) == 1:
+        message = f"Pad {pad} keeps the size: {size} x {size} in every layer"
+    else:
+        verb = "shrink" if sizes[-1] < size else "grow"
+        message = f"{times} with a {name} filter {verb} "
+        message += f"{size} x {size} to {sizes[-1]} x {sizes[-1]}"
+
+    canvas = style.Canvas(message)
+    ax, left, gap, unit = canvas.ax, canvas.left, 26, 30.0
+    labels = [f"{s} x {s}" for s in sizes]
+    while _chain_width(sizes, labels, unit, gap) > ROOM or max(sizes) * unit > 240:
+        unit *= 0.96
+    # The filter that does not fit is shown, too.
+    bottom = canvas.top + 12 + max(*sizes, 0 if fits else filter_size) * unit
+    for k, (s, label) in enumerate(zip(sizes, labels, strict=True)):
+        slot = max(s * unit, style.text_width(label, 12))
+        x, top = left + (slot - s * unit) / 2, bottom - s * unit
+        _draw_square(ax, x, top, s * unit, s if unit >= 6 else 1, "output" if k else "input")
+        reach, last = filter_size * unit, k == count
+        if not last:  # the first window; with padding it begins outside of the map
+            corner = x - pad * unit, top - pad * unit
+            draw_frame(ax, *corner, reach, reach, style.ROLES["window"], 1.8, zorder=4)
+        elif not fits:
+            look = {"ls": (0, (2.5, 1.5)), "zorder": 4}
+            draw_frame(ax, x, bottom - reach, reach, reach, style.ROLES["window"], 1.8, **look)
+        middle = x + s * unit / 2
+        style.write(ax, middle, bottom + 16, label, 12, align="center")
+        if not k:
+            color = style.TEXT_COLORS["input"]
+            style.write(ax, middle, bottom + 34, "input", 12, color, "bold", "center")
+        if not last:
+            style.write(ax, left + slot + gap / 2, bottom - 8, "→", 16, style.MUTED, align="center")
+        left += max(slot, 0 if fits or not last else reach) + gap
+    note = f"filter {name}, stride {stride}, pad {pad}"
+    if fits and sizes[-1] != sizes[-2]:
+        note += f"; shown up to layer {count}"
+    elif not fits:
+        note += ";"
+    style.write(ax, canvas.left, bottom + 58, note, 12, style.MUTED)
+    if not fits:
+        reason = f"no {name} filter fits into {labels[-1]}"
+        end = canvas.left + style.text_width(note, 12) + 8
+        style.write(ax, end, bottom + 58, reason, 12, style.TEXT_COLORS["window"])
+        note += f" {reason}"
+    return canvas.finish(
+        max(left - gap, canvas.left + style.text_width(note, 12)),
+        bottom + 66,
+        f"Repeated convolution with {note}: the size goes {', '.join(map(str, sizes))}.",
+    )
+
+
+def dividing(size, pad=0, max_filter=11, max_stride=6):
+    """Show which filters and strides divide, as a table of output sizes.
+
+    Parameters
+    ----------
+    size, pad : int, input height H and padding P
+    max_filter, max_stride : int, last column and last row of the table
+
+    Notes
+    -----
+    Where a stride does not divide, the number in brackets counts the rows that no window reads.
+    """
+    wide, tall = 56, 34
+    table = _divide_table(size, pad, max_filter, max_stride)
+    kinds = [kind for row in table for kind, _ in row]
+    whole, possible = kinds.count("output"), len(kinds) - kinds.count("padding")
+    canvas = style.Canvas(
+        f"H = {size}, P = {pad}: {whole} of {possible} settings divide"
+        if possible
+        else f"H = {size}, P = {pad}: none of these filters fits"
+    )
+    ax, left, top = canvas.ax, canvas.left + 92, canvas.top + 42
+    style.write(ax, left, top - 32, "filter FH", 13, style.TEXT_COLORS["filter"], "bold")
+    for k in range(max_filter):
+        style.write(ax, left + (k + 0.5) * wide, top - 12, str(k + 1), 12, align="center")
+    style.write(ax, canvas.left, top + tall / 2, "stride S", 13, weight="bold")
+    for i, row in enumerate(table):
+        middle = top + (i + 0.5) * tall
+        style.write(ax, left - 12, middle, str(i + 1), 12, align="right")
+        for k, (kind, text) in enumerate(row):
+            _draw_answer(ax, left + k * wide, top + i * tall, wide, tall, kind, text)
+    bottom = top + max_stride * tall
+    right = _write_legend(ax, canvas.left, bottom + 28)
+    return canvas.finish(
+        max(right, left + max_filter * wide),
+        bottom + 40,
+        f"Table of output sizes for H = {size} and P = {pad}, filters 1 to {max_filter} by "
+        f"strides 1 to {max_stride}: {whole} settings divide, {possible - whole} leave rows "
+        f"unread, {len(kinds) - possible} do not fit.",
+    )
+
+
+def _chain_width(sizes, labels, unit, gap):
+    """Return the width of the squares of `shrinking` in a line."""
+    slots = [max(s * unit, style.text_width(t, 12)) for s, t in zip(sizes, labels, strict=True)]
+    return sum(slots) + gap * (len(sizes) - 1)
+
+
+def _draw_square(ax, left, top, side, count, role):
+    """Draw a square of count x count cells without numbers."""
+    fills, cell = np.full((count, count, 3), style.to_rgb(style.tint(role))), side / count
+    draw_lattice(ax, left, top, cell, fills, role, 0.8 if cell >= 12 else 0.5)
+
+
+def _divide_table(size, pad, max_filter, max_stride):
+    """Return, by stride and filter, what the formula says: a role as its kind, and its text."""
+    table = []
+    for stride in range(1, max_stride + 1):
+        row = []
+        for filter_size in range(1, max_filter + 1):
+            if filter_size > size + 2 * pad:
+                row.append(("padding", "–"))
+                continue
+            out = conv_output_size(size, filter_size, stride, pad)
+            left = uncovered_size(size, filter_size, stride, pad)
+            row.append(("window", f"{out} (+{left})") if left else ("output", str(out)))
+        table.append(row)
+    return table
+
+
+def _draw_answer(ax, left, top, width, height, kind, text):
+    """Draw one answer of `dividing`: green and bold, hatched, or gray."""
+    divides, up = kind == "output", 3 if kind == "window" else 0
+    face = style.tint(kind, 0.4 if divides else 0.12)
+    ax.add_patch(Rectangle((left, top), width, height, fc=face, ec="white", lw=1.5))
+    if kind == "window":
+        edge, corner = style.tint("window", 0.7), (left + 2, top + height - 7)
+        ax.add_patch(Rectangle(corner, width - 4, 5, fc="none", ec=edge, hatch="//////", lw=0))
+    look = (13, style.INK, "bold") if divides else (11, style.TEXT_COLORS[kind], "normal")
+    style.write(ax, left + width / 2, top + height / 2 - up, text, *look, "center", gid=kind)
+
+
+def _write_legend(ax, left, y):
+    """Explain the three kinds of answers; return the right end."""
+    for kind, text, meaning in (
+        ("output", "OH", "divides: this many rows come out"),
+        ("window", "OH (+r)", "does not: r rows at the end are never read"),
+        ("padding", "–", "the filter does not fit"),
+    ):
+        _draw_answer(ax, left, y - 12, 56, 24, kind, text)
+        style.write(ax, left + 64, y, meaning, 12, style.MUTED)
+        left += 64 + style.text_width(meaning, 12) + 22
+    return left - 22

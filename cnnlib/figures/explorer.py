@@ -1,176 +1,130 @@
-"""Static pictures for the modes of the Window Explorer that no other module draws.
-
-Pooling of several channels, and the backward pass of a convolution (book section 7.4.3).
-"""
+"""The static twin of the Window Explorer: its picture, which is plain data, drawn as a figure."""
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
 from cnnlib.figures import style
-from cnnlib.figures.arithmetic import place
-from cnnlib.figures.grids import TITLE, Grid, count_reads, draw_row, fit
-from cnnlib.layers import Pooling
-from cnnlib.windows import col2im, conv_output_size
+from cnnlib.figures.grids import LARGEST_CELL, SIGN, TITLE, Grid, draw_grid
 
 ROOM = style.MAX_WIDTH - 2 * style.MARGIN
-GAP = 14  # between two channels
+HEIGHT, TALLEST = 560, 680  # of one window, of all below each other
+GAP = 14  # between two rows of a stack
+GREEN = "#9bdc6a"  # the window in play
+FEW = 4  # so many windows, and all of them are shown, one below the other
+SIDES = [*range(LARGEST_CELL, 2, -1), *(3 / k for k in range(1, 30))]  # of a cell, to be tried
 
 
-def pooled_channels(x, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
-    """Show one step of pooling in several channels: each keeps a number of its own.
+def draw(picture, step=0):
+    """Draw a picture of the Window Explorer, as `cnnlib.widgets.window_picture` writes it.
 
-    Parameters
-    ----------
-    x : array_like, shape (C, H, W)
-        Input.
-    pool_h, pool_w : int
-        Window size PH x PW.
-    stride, pad : int
-        Step S and padding P.
-    mode : {"max", "average"}
-        What is kept.
-    step : int, default 0
-        Which window, counted row by row.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If the layer refuses the settings, or `step` is not one of the windows.
+    `step` is the window in play; a case of few windows shows all of them. Returns a Card.
     """
-    x = np.asarray(x, float)
-    out = Pooling(pool_h, pool_w, stride, pad, mode).forward(x[np.newaxis], train_flg=False)[0]
-    p, q = place(step, out.shape[1:])
-    kept = "maximum" if mode == "max" else "mean"
-    lines = [
-        [
-            Grid(
-                plane,
-                f"input x[{c}]",
-                pad=pad,
-                ring="−∞" if mode == "max" else "0",
-                windows=[(p * stride, q * stride, pool_h, pool_w)],
-                hatched=count_reads(plane.shape, (pool_h, pool_w), stride, pad) == 0,
-            ),
-            "→",
-            Grid(pooled, f"output[{c}]", "output", "(OH, OW)", cells=[(p, q)]),
-        ]
-        for c, (plane, pooled) in enumerate(zip(x, out, strict=True))
-    ]
-    numbers = [style.format_number(v, style.decimals_needed(out)) for v in out[:, p, q]]
-    return _draw(
-        f"Each channel is pooled on its own: the {kept} of its window is its output",
-        lines,
-        f"Output place ({p}, {q}): {kept} of each window, channel by channel: "
-        f"{', '.join(numbers)}.",
-        f"{mode.capitalize()} pooling of an input (C, H, W) = {x.shape} with a {pool_h} x {pool_w} "
-        f"window, stride {stride}, pad {pad}: the output is {out.shape}; at place ({p}, {q}) it is "
-        f"{', '.join(numbers)}.",
-    )
+    count = picture["OH"] * picture["OW"]
+    single = [[_with_grids(picture, picture["layout"], step)]]
+    layout, sides = single, _fit(single, HEIGHT)
+    shown = f"window {step + 1} of {count}"
+    if picture["mode"] not in ("im2col", "backward") and picture["C"] == 1 and 1 < count <= FEW:
+        several = [[_with_grids(picture, picture["layout"], k, True) for k in range(count)]]
+        if _fit(several, TALLEST)[0] >= 16:  # else the numbers are not legible
+            layout, sides, shown = several, _fit(several, TALLEST), f"all {count} windows"
+    title = f"{picture['mode'].capitalize()}, {shown}: stride {picture['S']}, pad {picture['P']}"
+    canvas = style.Canvas(title)
+    wide, high = _size(layout, *sides)
+    _draw(canvas.ax, layout, canvas.left, canvas.top + high / 2, *sides)
+    right, y = canvas.left + wide, canvas.top + high + 26
+    formula = (f"{a['letters']} = {a['numbers']}. {a['note']}" for a in picture["formula"])
+    for line in (*formula, *picture["summary"]):
+        y = style.paragraph(canvas.ax, canvas.left, y, line.strip(), ROOM, 13)
+        right = max(right, canvas.left + min(ROOM, style.text_width(line, 13)))
+    names = [f"{grid['name']} {grid['subtitle']}".strip() for grid in picture["grids"].values()]
+    return canvas.finish(right, y - 14, "; ".join([title, *names, *picture["summary"]]) + ".")
 
 
-def backward_step(dout, W, shape, stride=1, pad=0, step=0):
-    """Show where one entry of dout flows back to, and what all of them add up to.
-
-    Parameters
-    ----------
-    dout : array_like, shape (OH, OW)
-        Gradient of the loss by the output of one filter.
-    W : array_like, shape (C, FH, FW)
-        The filter.
-    shape : tuple of int
-        Shape (C, H, W) of the input.
-    stride, pad : int
-        Step S and padding P of the convolution.
-    step : int, default 0
-        Which entry of dout, counted row by row.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If no window fits, `dout` does not have the output's shape, or `step` is outside of it.
-    """
-    dout, W = np.asarray(dout, float), np.asarray(W, float)
-    C, FH, FW = W.shape
-    out_shape = tuple(
-        conv_output_size(size, filter_size, stride, pad)
-        for size, filter_size in zip(shape[1:], (FH, FW), strict=True)
-    )
-    if dout.shape != out_shape:
-        raise ValueError(f"dout must have the output's shape {out_shape}, got {dout.shape}")
-    p, q = place(step, out_shape)
-    dcol = dout.reshape(-1, 1) @ W.reshape(1, -1)  # (OH*OW, C*FH*FW)
-    dx = col2im(dcol, (1, *shape), FH, FW, stride, pad)[0]
-    unread = count_reads(shape[1:], (FH, FW), stride, pad) == 0
-    lines = []
-    for c in range(C):
-        channel = f"[{c}]" if C > 1 else ""
-        window = [(p * stride, q * stride, FH, FW)]
-        lines.append(
-            [
-                Grid(dout, "dout", "gradient", "(OH, OW)", cells=[(p, q)]),
-                "×",
-                Grid(W[c], f"filter W{channel}", "filter", "(FH, FW)"),
-                "→",
-                Grid(
-                    dx[c],
-                    f"dx{channel}",
-                    "gradient",
-                    pad=pad,
-                    ring="",
-                    windows=window,
-                    hatched=unread,
-                ),
-            ]
-        )
-    matrix = Grid(dcol, "dcol", "gradient", "(OH·OW, C·FH·FW)", windows=[(step, 0, 1, W.size)])
-    if C == 1 and _fit([[*lines[0], "→", matrix]]) >= matrix.smallest_cell():
-        lines[0][4:4] = [matrix, "→"]
-    times = count_reads(shape[1:], (FH, FW), stride, pad).max()
-    number = style.format_number(dout[p, q], style.decimals_needed(dout))
-    note = f"dout[{p}, {q}] = {number}, times the filter, goes to the cells of its window. "
-    note += (
-        f"Where windows overlap, up to {times:.0f} gradients add up."
-        if times > 1
-        else "No two windows overlap, so nothing is added here."
-    )
-    return _draw(
-        "Each gradient flows back to its window; where windows overlap, they add up",
-        lines,
-        note,
-        f"Backward pass of a convolution: dout {dout.shape} times a filter (C, FH, FW) = "
-        f"{W.shape}, stride {stride}, pad {pad}, gives dx of shape {tuple(shape)}; entry "
-        f"({p}, {q}) of dout flows back to the window at row {p * stride}, column {q * stride}.",
-    )
+def _with_grids(picture, item, step, filling=False):
+    """Put a `Grid` with the marks of one window in place of each key of a layout."""
+    if isinstance(item, list):
+        return [_with_grids(picture, part, step, filling) for part in item]
+    if item not in picture["grids"]:
+        return item
+    sent, kind, channel = picture["grids"][item], item.rstrip("0123456789"), item[-1]
+    shape, pad, text = (sent["rows"], sent["columns"]), sent["pad"], sent["text"]
+    corner = tuple(place * picture["S"] for place in divmod(step, picture["OW"]))
+    marks = {"hatched": np.zeros(np.add(shape, 2 * pad), bool)}
+    marks["hatched"][tuple(np.reshape(sent["hatched"], (-1, 2)).astype(int).T)] = True
+    if kind in ("x", "dx"):
+        marks["windows"] = [(*corner, picture["FH"], picture["FW"])]
+    elif sent["matrix"]:
+        marks["windows"] = [(step, 0, 1, sent["columns"])]
+    elif kind in ("out", "dout"):
+        marks["cells"] = [divmod(step, picture["OW"])]
+    elif kind == "s":
+        text = [picture["sums"][int(channel)][step]]
+    if kind == "x" and "winners" in picture:
+        inside = divmod(picture["winners"][int(channel)][step], picture["FW"])
+        marks["marked"] = [tuple(np.add(corner, inside) - pad)]
+    written = np.frombuffer(sent["shade"], np.int8).astype(str) if text is None else text
+    values = np.array([float(number.replace("−", "-")) for number in written])
+    if filling and kind == "out":
+        values[step + 1 :] = np.nan
+    letters = sent["subtitle"].rpartition(" = ")[0]
+    grid = Grid(values.reshape(shape), sent["name"], sent["role"], letters, pad=pad, **marks)
+    grid.ring, grid.is_matrix, grid.numbers = sent["ring"], sent["matrix"], text is not None
+    if text is not None:  # a cell keeps its size, and its decimals, while the output is filling
+        grid.decimals = max(len(number.partition(".")[2]) for number in text)
+        widest = max(style.text_width(number, 11) for number in sent["text"]) + 5
+        grid.smallest_cell = lambda: max(16, widest)
+    return grid
 
 
-def _fit(lines):
-    """Choose the largest cell with which all lines fit below each other."""
-    rows = [max(item.rows for item in line if isinstance(item, Grid)) for line in lines]
-    cells = []
-    for line in lines:
-        grids = [item for item in line if isinstance(item, Grid)]
-        share = (640 - len(lines) * (TITLE + GAP)) * max(rows) / sum(rows)
-        cells.append(fit(grids, ROOM, min(share, 460), signs=len(line) - len(grids)))
-    return min(cells)
+def _side(grid, cell, matrix):
+    """Return the side of a grid's cells: a small grid keeps its numbers legible."""
+    if grid.is_matrix:
+        return matrix
+    least = grid.smallest_cell()
+    return max(cell, least) if max(grid.rows, grid.columns) * least <= 150 else cell
 
 
-def _draw(message, lines, note, alt):
-    """Draw lines of grids and signs below each other, with a note."""
-    canvas = style.Canvas(message)
-    cell, top, right = _fit(lines), canvas.top, canvas.left
-    for line in lines:
-        boxes = draw_row(canvas.ax, line, canvas.left, top, cell)
-        top = max(box.bottom for box in boxes) + GAP
-        last = line[-1]
-        slot = max(last.title_width, last.columns * cell)
-        right = max(right, boxes[-1].left - (slot - last.columns * cell) / 2 + slot)
-    bottom = style.paragraph(canvas.ax, canvas.left, top + 14, note, ROOM, 13) - 20
-    right = max(right, canvas.left + min(ROOM, style.text_width(note, 13)))
-    return canvas.finish(right, bottom + 8, alt)
+def _size(item, cell, matrix, stack=False):
+    """Return width and height of a layout: a row, in which a list is a stack of rows."""
+    if isinstance(item, str):
+        return SIGN, 20
+    if isinstance(item, Grid):
+        side = _side(item, cell, matrix)
+        return max(item.title_width + 8, item.columns * side), TITLE + item.rows * side
+    sizes = [_size(part, cell, matrix, not stack) for part in item]
+    widths, heights = zip(*sizes, strict=True)
+    tall = sum(heights) + GAP * (len(heights) - 1)
+    return (max(widths), tall) if stack else (sum(widths), max(heights))
+
+
+def _fit(layout, height):
+    """Return the largest sides of a cell, and of one of a matrix, with which everything fits."""
+    for cell in SIDES:  # a matrix may be finer than the other grids, down to half of their cells
+        for matrix in (side for side in SIDES if cell >= side >= min(cell, 16) / 8):
+            wide, high = _size(layout, cell, matrix)
+            if wide <= ROOM and high <= height:
+                return cell, matrix
+    return SIDES[-1], SIDES[-1]
+
+
+def _draw(ax, item, left, middle, cell, matrix, stack=False):
+    """Draw a layout around a line at height `middle`."""
+    wide, high = _size(item, cell, matrix, stack)
+    if isinstance(item, list):
+        y = middle - high / 2
+        for part in item:
+            part_wide, part_high = _size(part, cell, matrix, not stack)
+            at = y + part_high / 2 if stack else middle
+            _draw(ax, part, left, at, cell, matrix, not stack)
+            y, left = y + part_high + GAP, left + (0 if stack else part_wide)
+    elif isinstance(item, str):
+        style.write(ax, left + wide / 2, middle + TITLE / 2, item, 20, style.MUTED, align="center")
+    else:
+        side = _side(item, cell, matrix)
+        x, y = round(left + (wide - item.columns * side) / 2), round(middle - high / 2 + TITLE)
+        draw_grid(ax, item, x, y, side)
+        cells = [(row + item.pad, column + item.pad, 1, 1) for row, column in item.cells]
+        for row, column, height, width in (*item.windows, *cells):
+            place = (x + column * side, y + row * side)
+            area = Rectangle(place, width * side, height * side, fc=GREEN, alpha=0.5, zorder=1.5)
+            ax.add_patch(area)

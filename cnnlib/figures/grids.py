@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.patches import Circle, PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
@@ -93,6 +93,10 @@ class Grid:
             return 0
         return max(style.text_width(self.name, 13, "bold"), style.text_width(self.subtitle, 12))
 
+    def slot(self, cell):
+        """Return the width of the grid with its title, in pixels."""
+        return max(self.columns * cell, self.title_width)
+
     def text(self, row, column):
         """Return the number in a cell as it is written, "" for an empty cell."""
         value = self.values[row, column]
@@ -125,39 +129,20 @@ class Box(NamedTuple):
 
 
 def count_reads(shape, filter_shape, stride=1, pad=0):
-    """Count, for each cell of a padded input, the windows that read it.
-
-    Parameters
-    ----------
-    shape, filter_shape : tuple of int
-        Input (H, W) and filter (FH, FW).
-    stride, pad : int
-        Step S and padding P.
-
-    Returns
-    -------
-    ndarray, shape (H + 2*P, W + 2*P)
-    """
+    """Count, for each cell of a padded input, the windows that read it: (H + 2*P, W + 2*P)."""
     padded = (1, 1, *(size + 2 * pad for size in shape))
     windows = sliding_windows(np.ones(padded), *filter_shape, stride)
     return add_windows(windows, padded, stride)[0, 0]
 
 
 def fit(grids, width, height=460, signs=0):
-    """Choose the largest cell with which grids fit side by side.
+    """Choose the largest cell with which grids fit side by side: at most 40 px, whole above 1.
 
     Parameters
     ----------
     grids : list of Grid
-    width, height : float
-        Room in pixels, titles not counted in the height.
-    signs : int
-        Number of signs between the grids.
-
-    Returns
-    -------
-    float
-        Pixels, at most 40; whole above 1, so that cells are equal to the pixel.
+    width, height : float, room in pixels, titles not counted in the height
+    signs : int, number of signs between the grids
     """
     room = width - SIGN * signs
     rows = max(g.rows for g in grids)
@@ -177,60 +162,84 @@ def fit_legible(grids, width, height, tallest, signs=0):
 
 
 def draw_row(ax, items, left, top, cell):
-    """Draw grids and signs in a line, centred in height.
-
-    Parameters
-    ----------
-    ax : Axes
-        Of a `style.Canvas`.
-    items : list of Grid or str
-        Strings are signs, such as "=" or "→ pad 1".
-    left, top : float
-        Corner, in pixels; titles included.
-    cell : float
-        Cell size from `fit`.
-
-    Returns
-    -------
-    list of Box
-        One for each item; those of grids enclose the cells without the title.
-    """
+    """Draw grids and signs such as "=" in a line, centered in height; return their boxes."""
     grids = [item for item in items if isinstance(item, Grid)]
-    tallest = max(g.rows for g in grids) * cell
     titled = TITLE if any(g.name for g in grids) else 0
-    middle = top + titled + tallest / 2
+    middle = top + titled + max(g.rows for g in grids) * cell / 2
     boxes = []
     for item in items:
         if isinstance(item, Grid):
-            wide = max(item.columns * cell, item.title_width)
-            at = round(left + (wide - item.columns * cell) / 2)
-            boxes.append(draw_grid(ax, item, at, round(middle - item.rows * cell / 2), cell))
+            boxes.append(draw_centered(ax, item, left, middle, cell))
+            left += item.slot(cell)
         else:
-            wide = SIGN
-            style.write(ax, left + wide / 2, middle, item, 20, style.MUTED, align="center")
-            boxes.append(Box(left, middle, left + wide, middle))
-        left += wide
+            draw_sign(ax, left + SIGN / 2, middle, item)
+            boxes.append(Box(left, middle, left + SIGN, middle))
+            left += SIGN
     return boxes
 
 
+def draw_line(ax, grids, left, top, cell, gap):
+    """Draw grids in a line, `gap` apart; return their boxes, and where the line ends."""
+    boxes = []
+    for grid in grids:
+        boxes += draw_row(ax, [grid], left, top, cell)
+        left += grid.slot(cell) + gap
+    return boxes, left - gap
+
+
+def draw_sign(ax, x, y, text):
+    """Write a sign between grids."""
+    style.write(ax, x, y, text, 20, style.MUTED, align="center")
+
+
+def draw_centered(ax, grid, left, middle, cell):
+    """Draw a grid below its title from `left` on, its cells centered at the height `middle`."""
+    at = round(left + (grid.slot(cell) - grid.columns * cell) / 2)
+    return draw_grid(ax, grid, at, round(middle - grid.rows * cell / 2), cell)
+
+
+def draw_frame(ax, left, top, width, height, color, lw=2.2, **look):
+    """Draw an empty frame."""
+    look = {"fill": False, "ec": color, "lw": lw, **look}
+    ax.add_patch(Rectangle((left, top), width, height, **look))
+
+
+def draw_box(ax, box, role, strength=0.25, edge=0.75):
+    """Fill a box with a tint of a role, in a frame of the same color."""
+    size = box.right - box.left, box.bottom - box.top
+    face, edge = style.tint(role, strength), style.tint(role, edge)
+    ax.add_patch(Rectangle(box[:2], *size, fc=face, ec=edge, lw=0.8))
+
+
+def draw_picture(ax, grid, left, top, cell, colors, low, high):
+    """Draw the numbers of a grid as an image, with its title; return its box."""
+    box = draw_image(ax, grid.values, left, top, cell, colors, low, high)
+    draw_title(ax, grid, box)
+    return box
+
+
+def draw_lattice(ax, left, top, cell, fills, role, width):
+    """Draw square cells in colors (rows, columns) of matplotlib."""
+    y, x = np.mgrid[0 : len(fills), 0 : len(fills[0])]
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * cell
+    squares = np.stack([left + x * cell, top + y * cell], -1).reshape(-1, 1, 2) + corners
+    look = {"edgecolors": style.tint(role, 0.75), "linewidths": width}
+    fills = np.reshape(fills, (len(squares), -1))
+    ax.add_collection(PolyCollection(squares, facecolors=fills, **look), autolim=False)
+
+
+def draw_sum(ax, boxes, bus, end):
+    """Lead lines from boxes into one plus at `bus`, and on to `end`; return their height."""
+    middle = (boxes[0].middle + boxes[-1].middle) / 2
+    lines = [((box.right + 4, box.middle), (bus, box.middle)) for box in boxes]
+    lines += [((bus, boxes[0].middle), (bus, boxes[-1].middle)), ((bus, middle), (end, middle))]
+    ax.add_collection(LineCollection(lines, colors=style.LINE, linewidths=1.4), autolim=False)
+    ax.add_patch(Circle((bus, middle), 11, fc="white", ec=style.LINE, lw=1.4, zorder=3))
+    style.write(ax, bus, middle, "+", 18, style.MUTED, align="center", zorder=4)
+
+
 def draw_grid(ax, grid, left, top, cell):
-    """Draw one grid with its title above.
-
-    Parameters
-    ----------
-    ax : Axes
-        Of a `style.Canvas`.
-    grid : Grid
-    left, top : float
-        Corner of the cells, padding included, in pixels; the title stands above.
-    cell : float
-        Size of a cell in pixels.
-
-    Returns
-    -------
-    Box
-        Around the cells, padding included, without the title.
-    """
+    """Draw a grid, its cells at `left` and `top`, its title above; return the box of its cells."""
     box = Box(left, top, left + grid.columns * cell, top + grid.rows * cell)
     draw_title(ax, grid, box)
     numbered = grid.numbers and cell >= grid.smallest_cell()
@@ -269,26 +278,7 @@ def draw_title(ax, grid, box):
 
 
 def draw_image(ax, values, left, top, cell, colors, low, high, frame=style.LINE):
-    """Draw numbers as an image in a thin frame.
-
-    Parameters
-    ----------
-    ax : Axes
-        Of a `style.Canvas`.
-    values : ndarray, shape (rows, columns)
-        NaN stays white.
-    left, top, cell : float
-        Corner and size of one number, in pixels.
-    colors : Colormap
-    low, high : float
-        Numbers at the two ends of the colours.
-    frame : str
-        Colour of the frame.
-
-    Returns
-    -------
-    Box
-    """
+    """Draw numbers as an image in a thin frame, NaN white, and return its box."""
     rows, columns = values.shape
     box = Box(left, top, left + columns * cell, top + rows * cell)
     ax.imshow(
@@ -305,37 +295,12 @@ def draw_image(ax, values, left, top, cell, colors, low, high, frame=style.LINE)
     return box
 
 
-def output_so_far(out, step, **look):
-    """Make the grid of an output up to this step; later cells are still empty."""
-    p, q = divmod(step, out.shape[1])
-    values = out.copy()
-    values.reshape(-1)[step + 1 :] = np.nan
-    grid = Grid(values, "output", "output", "(OH, OW)", cells=[(p, q)], **look)
-    grid.decimals = style.decimals_needed(out)
-    # The cells are as wide as the widest number still to come: they do not grow on the way.
-    grid.smallest_cell = Grid(out).smallest_cell
-    return grid
-
-
 def _draw_cells(ax, grid, left, top, cell):
     """Fill each cell with a tint of the role; leave empty cells white."""
-    rows, columns = grid.values.shape
-    strengths = np.full((rows, columns), 0.25) if grid.strengths is None else grid.strengths
+    strengths = 0.25 if grid.strengths is None else np.asarray(grid.strengths, dtype=float)
     strengths = np.where(np.isfinite(grid.values), strengths, 0)
-    y, x = np.mgrid[0:rows, 0:columns]
-    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * cell
-    squares = np.stack([left + x * cell, top + y * cell], -1).reshape(-1, 1, 2) + corners
-    rgb = np.array(style.to_rgb(style.ROLES[grid.role]))
-    fills = 1 - np.asarray(strengths, dtype=float).reshape(-1, 1) * (1 - rgb)
-    ax.add_collection(
-        PolyCollection(
-            squares,
-            facecolors=fills,
-            edgecolors=style.tint(grid.role, 0.75),
-            linewidths=0.8 if cell >= 12 else 0.4,
-        ),
-        autolim=False,
-    )
+    fills = 1 - strengths[..., np.newaxis] * (1 - np.array(style.to_rgb(style.ROLES[grid.role])))
+    draw_lattice(ax, left, top, cell, fills, grid.role, 0.8 if cell >= 12 else 0.4)
 
 
 def _draw_image(ax, grid, left, top, cell):
@@ -356,61 +321,31 @@ def _draw_numbers(ax, grid, left, top, cell):
     for row, column in np.ndindex(grid.values.shape):
         text = grid.text(row, column)
         if text:
-            style.write(
-                ax,
-                left + (column + 0.5) * cell,
-                top + (row + 0.5) * cell,
-                text,
-                size,
-                weight="bold" if (row, column) in bold else "normal",
-                align="center",
-                gid=f"{grid.name}[{row},{column}]",  # lets a test find the number
-            )
+            x, y = left + (column + 0.5) * cell, top + (row + 0.5) * cell
+            weight = "bold" if (row, column) in bold else "normal"
+            gid = f"{grid.name}[{row},{column}]"  # lets a test find the number
+            style.write(ax, x, y, text, size, weight=weight, align="center", gid=gid)
 
 
 def _draw_ring(ax, grid, box, cell, numbered):
-    """Draw the padding: pale, dashed, with small grey zeros."""
-    ax.add_patch(
-        Rectangle(
-            box[:2],
-            box.right - box.left,
-            box.bottom - box.top,
-            fc=style.tint("padding", 0.12),
-            ec="none",
-            zorder=0.4,  # under the cells
-        )
-    )
-    spaced = 1 if cell >= 6 else 0  # below 6 px inner lines would be a grey mass
+    """Draw the padding: pale, dashed, with small gray zeros."""
+    face, size = style.tint("padding", 0.12), (grid.columns * cell, grid.rows * cell)
+    ax.add_patch(Rectangle(box[:2], *size, fc=face, ec="none", zorder=0.4))  # under the cells
     xs = [box.left + k * cell for k in range(grid.columns + 1)]
     ys = [box.top + k * cell for k in range(grid.rows + 1)]
-    if not spaced:
+    if cell < 6:  # inner lines would be a gray mass
         xs, ys = [xs[0], xs[-1]], [ys[0], ys[-1]]
     lines = [((x, box.top), (x, box.bottom)) for x in xs]
     lines += [((box.left, y), (box.right, y)) for y in ys]
-    ax.add_collection(
-        LineCollection(
-            lines,
-            colors=style.ROLES["padding"],
-            linewidths=0.8,
-            linestyles=[(0, (3, 2))],
-            zorder=0.5,
-        ),
-        autolim=False,
-    )
+    look = {"linewidths": 0.8, "linestyles": [(0, (3, 2))], "zorder": 0.5}
+    ax.add_collection(LineCollection(lines, colors=style.ROLES["padding"], **look), autolim=False)
     if numbered and grid.ring:
         blank = np.pad(np.ones(grid.values.shape, bool), grid.pad)
         if grid.hatched is not None:
             blank |= grid.hatched
         for row, column in np.argwhere(~blank):
-            style.write(
-                ax,
-                box.left + (column + 0.5) * cell,
-                box.top + (row + 0.5) * cell,
-                grid.ring,
-                11,
-                style.TEXT_COLORS["padding"],
-                align="center",
-            )
+            x, y = box.left + (column + 0.5) * cell, box.top + (row + 0.5) * cell
+            style.write(ax, x, y, grid.ring, 11, style.TEXT_COLORS["padding"], align="center")
 
 
 def _draw_hatching(ax, grid, box, cell):
@@ -424,16 +359,6 @@ def _draw_hatching(ax, grid, box, cell):
 
 def _outline(ax, x, y, width, height, order):
     """Outline in vermilion: the first with a full line, further ones dashed."""
-    ax.add_patch(
-        Rectangle(
-            (x, y),
-            width,
-            height,
-            fill=False,
-            ec=style.ROLES["window"],
-            lw=2.4 if order == 0 else 1.8,
-            ls="-" if order == 0 else (0, (2.5, 1.5)),
-            joinstyle="miter",
-            zorder=5 - order,
-        )
-    )
+    lw, ls = (1.8, (0, (2.5, 1.5))) if order else (2.4, "-")
+    look = {"ls": ls, "joinstyle": "miter", "zorder": 5 - order}
+    draw_frame(ax, x, y, width, height, style.ROLES["window"], lw, **look)

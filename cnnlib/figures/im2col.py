@@ -7,18 +7,8 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from cnnlib.figures import style
-from cnnlib.figures.arithmetic import counted
-from cnnlib.figures.grids import (
-    SIGN,
-    TITLE,
-    Box,
-    Grid,
-    count_reads,
-    draw_grid,
-    draw_row,
-    fit,
-    fit_legible,
-)
+from cnnlib.figures.arithmetic import counted, times_as
+from cnnlib.figures.grids import Grid, draw_frame, draw_grid, draw_line, draw_row, fit
 from cnnlib.windows import conv_output_size, im2col, sliding_windows, whole_number
 
 ROOM = style.MAX_WIDTH - 2 * style.MARGIN
@@ -37,148 +27,15 @@ STAGES = (  # title, what NumPy does
 CHIP = 84  # width of the box in which an axis is written
 
 
-def layout(x, filter_h, filter_w, stride=1, pad=0, row=0):
-    """Show which row of the matrix holds which window.
-
-    Parameters
-    ----------
-    x : array_like, shape (C, H, W)
-        One image; small whole numbers read best.
-    filter_h, filter_w : int
-        Filter size FH x FW.
-    stride, pad : int
-        Step S and zero padding P.
-    row : int, default 0
-        Row of the matrix to outline, with its window.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If no window fits, or the matrix has no such row.
-
-    Notes
-    -----
-    Book section 7.4.2. The channels are coloured from pale to deep.
-    """
-    x = _image(x)
-    C, H, W = x.shape
-    col = im2col(x[np.newaxis], filter_h, filter_w, stride, pad)  # (OH*OW, C*FH*FW)
-    if not 0 <= row < len(col):
-        raise ValueError(f"row {row}: col has {len(col)} rows, 0 to {len(col) - 1}")
-    OW = conv_output_size(W, filter_w, stride, pad)
-    p, q = divmod(row, OW)
-    deep = style.channel_strengths(C)
-    numbers = C <= 4
-    channels = [
-        Grid(
-            plane,
-            f"input x[{c}]" if C > 1 else "input x",
-            pad=pad,
-            windows=[(p * stride, q * stride, filter_h, filter_w)],
-            hatched=count_reads((H, W), (filter_h, filter_w), stride, pad) == 0,
-            strengths=np.full(plane.shape, deep[c]),
-            numbers=numbers,
-        )
-        for c, plane in enumerate(x)
-    ]
-    matrix = Grid(
-        col,
-        "matrix col",
-        letters="(OH·OW, C·FH·FW)",
-        windows=[(row, 0, 1, col.shape[1])],
-        strengths=np.tile(np.repeat(deep, filter_h * filter_w), (len(col), 1)),
-    )
-    times = col.size / x.size
-    canvas = style.Canvas(
-        f"Each row of col is one window: {x.size} numbers become {col.size}, "
-        + (f"{style.ratio_text(times)} times as many" if times != 1 else "as many as before")
-    )
-    ax = canvas.ax
-    # Beside each other if the numbers of the matrix then are legible, else the matrix below.
-    stacked = C * (channels[0].rows * 18 + TITLE + 10) <= 520
-    needed = max(matrix.smallest_cell(), channels[0].smallest_cell())
-    cell = fit_legible([channels[0], matrix], ROOM - 10, 500, 800, signs=1)
-    beside = stacked and cell >= needed
-    if beside:
-        cell = min(cell, 32, (520 / C - TITLE - 10) / channels[0].rows)
-        cell = max(int(cell), int(np.ceil(needed)))
-        top, boxes = canvas.top, []
-        for grid in channels:
-            boxes += draw_row(ax, [grid], canvas.left, top, cell)
-            top = boxes[-1].bottom + 14
-        slot = max(channels[0].title_width, channels[0].columns * cell)
-        middle = (boxes[0].top + boxes[-1].bottom) / 2
-        style.write(ax, canvas.left + slot + SIGN / 2, middle, "→", 20, style.MUTED, align="center")
-        left = canvas.left + slot + SIGN
-        height = matrix.rows * cell
-        matrix_box = draw_grid(
-            ax,
-            matrix,
-            round(left + max(0, matrix.title_width - matrix.columns * cell) / 2),
-            round(max(canvas.top + TITLE, middle - height / 2)),
-            cell,
-        )
-        bottom = max(boxes[-1].bottom, matrix_box.bottom)
-        right = left + max(matrix.title_width, matrix.columns * cell)
-    else:
-        per_line = min(C, max(1, int(ROOM // 150)), 5)
-        lines = [channels[k : k + per_line] for k in range(0, C, per_line)]
-        small = fit(lines[0], ROOM - 24 * per_line, 220 / len(lines))
-        small = min(small, 28)
-        top, right = canvas.top, canvas.left
-        for line in lines[:4]:
-            left = canvas.left
-            for grid in line:
-                box = draw_row(ax, [grid], left, top, small)[0]
-                left += max(grid.title_width, grid.columns * small) + 24
-            right = max(right, left - 24)
-            top = box.bottom + 14
-        cell = min(fit_legible([matrix], ROOM, 300, 640), 26)
-        matrix_box = draw_row(ax, [matrix], canvas.left, top + 12, cell)[0]
-        bottom = matrix_box.bottom
-        right = max(right, matrix_box.right)
-    text = (
-        f"Row {row} of col is the window of output place ({p}, {q})"
-        + (": channel by channel, line by line." if C > 1 else ": line by line.")
-        + f" {col.size} / {x.size} = {style.ratio_text(times)} numbers in col for each in x."
-    )
-    bottom = style.paragraph(ax, canvas.left, bottom + 28, text, ROOM) - 18
-    return canvas.finish(
-        max(right, canvas.left + min(ROOM, style.text_width(text, 12))),
-        bottom + 8,
-        f"im2col turns an input (C, H, W) = {x.shape} into a matrix of shape {col.shape}; its row "
-        f"{row} is the {filter_h} x {filter_w} window of output place ({p}, {q}), and it holds "
-        f"{times:.3g} times as many numbers.",
-    )
-
-
 def product(x, W, b=None, stride=1, pad=0, row=0, column=0):
     """Show the convolution as one matrix product, and its result reshaped.
 
     Parameters
     ----------
-    x : array_like, shape (C, H, W)
-        One image.
-    W : array_like, shape (FN, C, FH, FW)
-        Filters.
-    b : array_like, shape (FN,), optional
-        Biases, added to the columns of the product.
-    stride, pad : int
-        Step S and zero padding P.
-    row, column : int
-        Place in the product to outline, with the row and the column that make it.
-
-    Returns
-    -------
-    Card
-
-    Notes
-    -----
-    Book sections 7.4.2 and 7.4.3.
+    x, W : (C, H, W), one image, and (FN, C, FH, FW), filters
+    b : (FN,), biases, added to the columns of the product
+    stride, pad : int, step S and zero padding P
+    row, column : int, place in the product to outline, with the row and the column that make it
     """
     x, W = _image(x), np.asarray(W, float)
     if W.ndim != 4:
@@ -193,52 +50,33 @@ def product(x, W, b=None, stride=1, pad=0, row=0, column=0):
         raise ValueError(f"place ({row}, {column}) lies outside of the product, {out.shape}")
     OH = conv_output_size(x.shape[1], FH, stride, pad)
     OW = conv_output_size(x.shape[2], FW, stride, pad)
-    items = [
-        Grid(col, "matrix col", letters="(OH·OW, C·FH·FW)", windows=[(row, 0, 1, col.shape[1])]),
-        "×",
-        Grid(
-            col_W,
-            "filters col_W",
-            "filter",
-            "(C·FH·FW, FN)",
-            windows=[(0, column, col_W.shape[0], 1)],
-        ),
-    ]
+    matrix = Grid(col, "matrix col", letters="(OH·OW, C·FH·FW)")
+    filters = Grid(col_W, "filters col_W", "filter", "(C·FH·FW, FN)")
+    result = Grid(out, "product out", "output", "(OH·OW, FN)", cells=[(row, column)])
+    matrix.windows, filters.windows = [(row, 0, 1, len(col_W))], [(0, column, len(col_W), 1)]
+    items = [matrix, "×", filters, "=", result]
     if b is not None:
         biases = np.reshape(np.asarray(b, float), (1, -1))
-        items += ["+", Grid(biases, "bias b", "bias", "(FN,)", shape=biases.shape[1:])]
-    items += ["=", Grid(out, "product out", "output", "(OH·OW, FN)", cells=[(row, column)])]
+        items[3:3] = ["+", Grid(biases, "bias b", "bias", "(FN,)", shape=biases.shape[1:])]
     canvas = style.Canvas("The whole convolution is one matrix product, then reshape and transpose")
-    grids = [item for item in items if isinstance(item, Grid)]
-    cell = min(32, fit(grids, ROOM, 420, signs=len(items) - len(grids)))
+    cell = min(32, fit(items[::2], ROOM, 420, signs=len(items) // 2))
     boxes = draw_row(canvas.ax, items, canvas.left, canvas.top, cell)
-    right = boxes[-1].left + max(grids[-1].columns * cell, grids[-1].title_width)
     maps = [
-        Grid(
-            plane.reshape(OH, OW),
-            f"output[{f}]",
-            "output",
-            "(OH, OW)",
-            cells=[divmod(row, OW)] if f == column else (),
-        )
-        for f, plane in enumerate(out.T[:6])
+        Grid(values.reshape(OH, OW), f"output[{f}]", "output", "(OH, OW)")
+        for f, values in enumerate(out.T[:6])
     ]
+    if column < len(maps):
+        maps[column].cells = [divmod(row, OW)]
     top = max(box.bottom for box in boxes) + 30
-    text = f"reshape and transpose: {style.shape_text(out.shape)} → "
-    text += f"(FN, OH, OW) = ({FN}, {OH}, {OW})"
+    text = f"reshape and transpose: {out.shape} → (FN, OH, OW) = ({FN}, {OH}, {OW})"
     if len(maps) < FN:
         text += f", {len(maps)} of {FN} shown"
     style.write(canvas.ax, canvas.left, top, text, 13, style.TEXT_COLORS["output"])
-    top += 20
     small = min(32, fit(maps, ROOM - 28 * (len(maps) - 1), 200))
-    left, bottom = canvas.left, top
-    for grid in maps:
-        box = draw_row(canvas.ax, [grid], left, top, small)[0]
-        left += max(grid.title_width, grid.columns * small) + 28
-        bottom = box.bottom
+    placed, right = draw_line(canvas.ax, maps, canvas.left, top + 20, small, 28)
     return canvas.finish(
-        max(right, left - 28, canvas.left + style.text_width(text, 13)),
-        bottom,
+        max(right, boxes[-1].left + result.slot(cell), canvas.left + style.text_width(text, 13)),
+        placed[-1].bottom,
         f"Matrix product: col {col.shape} times filters {col_W.shape} gives {out.shape}, "
         f"reshaped and transposed to (FN, OH, OW) = {(FN, OH, OW)}.",
     )
@@ -249,33 +87,12 @@ def cost(size, filter_size, stride=1, pad=0, channels=1, images=1):
 
     Parameters
     ----------
-    size : int
-        Input height and width.
-    filter_size : int
-        Filter height and width of the setting that is marked.
-    stride : int, default 1
-        Its stride; a curve is drawn for each stride from 1 to 4, and for this one.
-    pad : int, default 0
-        Zero padding P.
-    channels, images : int, default 1
-        C and N: the matrix grows with both, as the input does, and the ratio stays.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If a number is not possible, or the filter does not fit into the padded input.
+    size, filter_size, stride, pad : int, the setting that is marked; input and filter are square
+    channels, images : int, C and N: the matrix grows with both, as the input does
 
     Notes
     -----
-    Book section 7.4.2: the price of im2col. The ratio is
-
-    ::
-
-        OH*OW*FH*FW / (H*W)    which tends to    FH*FW / S**2    for large images
+    The ratio OH*OW*FH*FW / (H*W) tends to FH*FW / S**2 for large images.
     """
     images, channels = whole_number("images", images), whole_number("channels", channels)
     out_size = conv_output_size(size, filter_size, stride, pad)
@@ -285,32 +102,25 @@ def cost(size, filter_size, stride=1, pad=0, channels=1, images=1):
     ratio, limit = _ratio(size, filter_size, stride, pad), (filter_size / stride) ** 2
     held, rows = images * channels * size**2, images * out_size**2
     stored = rows * channels * filter_size**2
-    times = f"{style.ratio_text(ratio)} times as many" if ratio != 1 else "as many"
-    canvas = style.Canvas(f"The matrix holds {times} numbers as the input")
+    canvas = style.Canvas(f"The matrix holds {times_as(ratio, 'many')} numbers as the input")
     left, top, width, height = 84, canvas.top + 14, 600, 260
-    notes = [
-        (f"input x: N·C·H·W = {images}·{channels}·{size}·{size} = {_held(held)}", "input"),
-        (
-            f"matrix col: (N·OH·OW) × (C·FH·FW) = {rows:,} × {channels * filter_size**2:,} = "
-            f"{_held(stored)}",
-            "window",
-        ),
-        (
-            f"Dashed, for ever larger images: FH·FW / S² = {filter_size**2} / {stride**2} = "
-            f"{style.ratio_text(limit)} times as many",
-            "padding",
-        ),
-    ]
+    columns = channels * filter_size**2
+    notes = {
+        "input": f"input x: N·C·H·W = {images}·{channels}·{size}·{size} = {_held(held)}",
+        "window": f"matrix col: (N·OH·OW) × (C·FH·FW) = {rows:,} × {columns:,} = {_held(stored)}",
+        "padding": f"Dashed, for ever larger images: FH·FW / S² = {filter_size**2} / {stride**2} = "
+        f"{style.ratio_text(limit)} for each number of the input",
+    }
     y = top + height + 66
-    for note, role in notes:
+    for role, note in notes.items():
         style.write(canvas.ax, canvas.left, y, note, 13, style.TEXT_COLORS[role])
         y += 24
     figure = canvas.finish(
         left + width + 80,
         y - 14,
-        f"Input of {held} numbers, matrix of {stored}: {ratio:.3g} times as many, and "
-        f"{limit:.3g} times in the limit of large images; filter {filter_size} x {filter_size}, "
-        f"stride {stride}, pad {pad}.",
+        f"Input of {held} numbers, matrix of {stored}: {times_as(ratio, 'many')}, and "
+        f"{times_as(limit, 'many')} in the limit of large images; filter {filter_size} x "
+        f"{filter_size}, stride {stride}, pad {pad}.",
     )
     ax = style.axes(
         figure, left, top, width, height, "filter size FH = FW", "numbers in col for each in x"
@@ -337,37 +147,17 @@ def cost(size, filter_size, stride=1, pad=0, channels=1, images=1):
 def axis_walk(x, filter_h, filter_w, stride=1, pad=0, stage=0, window=0):
     """Show one stage of the way from images to the matrix, a move of one axis at a time.
 
-    An array with six axes is written here as a table: the first three axes count its rows, the
-    last three its columns, so that it is read line by line in the order of memory. The numbers of
-    one window are outlined. They lie scattered at first, and in one row at the end.
-
     Parameters
     ----------
-    x : array_like, shape (N, C, H, W)
-        Images; numbers that differ read best, such as ``np.arange``.
-    filter_h, filter_w : int
-        Filter size FH x FW.
-    stride, pad : int
-        Step S and zero padding P.
-    stage : int
-        0 the images, 1 the view with six axes, 2 OH moved to the front, 3 OW moved behind it, 4
-        three axes joined to rows and three to columns: the matrix.
-    window : int
-        The outlined window, counted as the rows of the matrix are: (n, p, q), q fastest.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If x is not 4-D, no window fits, there is no such stage or window, or the table would have
-        more than 24 rows or columns.
+    x : (N, C, H, W), images; numbers that differ read best
+    filter_h, filter_w, stride, pad : int, FH x FW, step S and zero padding P
+    stage : int, 0 to 4, of `STAGES`
+    window : int, the outlined one, counted as the rows of the matrix are: (n, p, q), q fastest
 
     Notes
     -----
-    Book section 7.4.2, ``transpose(0, 4, 5, 1, 2, 3)``.
+    Six axes are written as a table: three count its rows and three its columns, so that it is read
+    line by line in the order of memory. A window, scattered at first, is one row at the end.
     """
     x = np.asarray(x, float)
     six = sliding_windows(x, filter_h, filter_w, stride, pad)  # (N, C, FH, FW, OH, OW)
@@ -404,40 +194,23 @@ def axis_walk(x, filter_h, filter_w, stride=1, pad=0, stage=0, window=0):
 
 
 def timings(labels, seconds):
-    """Compare running times on a logarithmic scale, with their ratio to the first.
-
-    Parameters
-    ----------
-    labels : list of str
-        What was timed, the reference first.
-    seconds : list of float
-        Times, all positive.
-
-    Returns
-    -------
-    Card
-    """
+    """Compare running times in seconds on a logarithmic scale, with their ratio to the first."""
     seconds = np.asarray(seconds, float)
     if len(labels) != len(seconds) or not len(labels):
         raise ValueError(f"{len(labels)} labels for {len(seconds)} times")
     if not (np.isfinite(seconds).all() and (seconds > 0).all()):
         raise ValueError(f"times must be positive, got {seconds.tolist()}")
-    ratios = seconds[0] / seconds
-    texts = [
-        f"{_duration(s)}   {style.ratio_text(r)} × as fast"
-        if r >= 1
-        else f"{_duration(s)}   {style.ratio_text(1 / r)} × as long"
-        for s, r in zip(seconds, ratios, strict=True)
-    ]
-    texts[0] = _duration(seconds[0])
-    best = int(seconds.argmin())
+    ratios, best = seconds[0] / seconds, int(seconds.argmin())
+    texts = [_duration(seconds[0])]
+    for s, r in zip(seconds[1:], ratios[1:], strict=True):
+        words = times_as(r, "fast") if r >= 1 else times_as(1 / r, "long")
+        texts.append(f"{_duration(s)}   {words.replace('times', '×')}")
     message = f"{labels[0]} is the fastest"
     if best:
-        message = f"{labels[best]} is {style.ratio_text(ratios[best])} times as fast as {labels[0]}"
+        message = f"{labels[best]} is {times_as(ratios[best], 'fast')} as {labels[0]}"
     canvas = style.Canvas(message[0].upper() + message[1:])
     ax = canvas.ax
-    label_width = max(style.text_width(t, 13) for t in labels)
-    text_width = max(style.text_width(t, 13) for t in texts)
+    label_width, text_width = (max(style.text_width(t, 13) for t in of) for of in (labels, texts))
     left, top = canvas.left + label_width + 12, canvas.top + 16
     full = min(460, ROOM - label_width - text_width - 24)
     # A decade below the shortest bar, so that each has a length; equal lengths are equal factors.
@@ -448,29 +221,21 @@ def timings(labels, seconds):
         x = left + decade * (k - low)
         ax.plot((x, x), (top - 16, bottom), color=style.LINE, lw=0.8, zorder=0.5)
         style.write(ax, x, bottom + 10, _duration(10**k), 11, style.MUTED, align="center")
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # over the lines
     for k, (label, text) in enumerate(zip(labels, texts, strict=True)):
         y, length = top + 34 * k, decade * (np.log10(seconds[k]) - low)
-        role = "output" if k else "padding"
+        role, strength = ("output", 0.4) if k else ("padding", 1)
         style.write(ax, left - 12, y, label, 13, align="right")
-        ax.barh(
-            y,
-            length,
-            22,
-            left=left,
-            color=style.tint(role, 0.4 if k else 1),
-            edgecolor=style.TEXT_COLORS[role],
-            linewidth=0.8,
-        )
-        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # over the lines
+        look = {"color": style.tint(role, strength), "edgecolor": style.TEXT_COLORS[role]}
+        ax.barh(y, length, 22, left=left, linewidth=0.8, **look)
         style.write(ax, left + length + 10, y, text, 13, bbox=paper)
     note = "running time, logarithmic scale: equal lengths are equal factors"
     style.write(ax, canvas.left, bottom + 36, note, 12, style.MUTED)
+    listed = ", ".join(f"{n} {_duration(s)}" for n, s in zip(labels, seconds, strict=True))
     return canvas.finish(
         max(left + full + 10 + text_width, canvas.left + style.text_width(note, 12)),
         bottom + 44,
-        "Running times: "
-        + ", ".join(f"{n} {_duration(s)}" for n, s in zip(labels, seconds, strict=True))
-        + ".",
+        f"Running times: {listed}.",
     )
 
 
@@ -504,21 +269,11 @@ def _draw_axes(canvas, image_shape, six_shape, stage):
         span = 3 if len(chips) == 2 else 1
         for k, (text, number) in enumerate(chips):
             left, width = canvas.left + k * span * step, span * step - 12
-            moves = top == tops[1] and k in moved
-            canvas.ax.add_patch(
-                Rectangle(
-                    (left, top),
-                    width,
-                    26,
-                    fc=style.tint("input", 0.2),
-                    ec=style.ROLES["window" if moves else "input"],
-                    lw=2.2 if moves else 0.8,
-                    zorder=2,
-                )
-            )
+            role, lw = ("window", 2.2) if top == tops[1] and k in moved else ("input", 0.8)
+            look = {"fc": style.tint("input", 0.2), "ec": style.ROLES[role], "lw": lw, "zorder": 2}
+            canvas.ax.add_patch(Rectangle((left, top), width, 26, **look))
             style.write(canvas.ax, left + 6, top + 13, number, 11, style.MUTED)
-            color = style.TEXT_COLORS["window" if moves else "input"]
-            middle = left + (width + (8 if number else 0)) / 2
+            color, middle = style.TEXT_COLORS[role], left + (width + (8 if number else 0)) / 2
             style.write(canvas.ax, middle, top + 13, text, 13, color, "bold", "center")
     right = canvas.left + 6 * step + 4
     if after:
@@ -531,23 +286,14 @@ def _draw_axes(canvas, image_shape, six_shape, stage):
 def _draw_images(canvas, x, pad, n, window, top):
     """Draw all channels of all images in a line, one window outlined in image n."""
     N, C, _, _ = x.shape
-    grids = [
-        Grid(
-            x[m, c],
-            f"x[{m}, {c}]",
-            pad=pad,
-            windows=[window] if m == n else (),
-            strengths=np.full(x.shape[2:], style.channel_strengths(C)[c]),
-        )
-        for m in range(N)
-        for c in range(C)
-    ]
-    gap = 16
-    cell, left = min(34, fit(grids, ROOM - gap * len(grids), 300)), canvas.left
-    for grid in grids:
-        box = draw_row(canvas.ax, [grid], left, top, cell)[0]
-        left += max(grid.title_width, grid.columns * cell) + gap
-    return Box(canvas.left, box.top, left - gap, box.bottom)
+    deep, grids, gap = style.channel_strengths(C), [], 16
+    for m, c in np.ndindex(N, C):
+        grid = Grid(x[m, c], f"x[{m}, {c}]", pad=pad, strengths=np.full(x.shape[2:], deep[c]))
+        grid.windows = [window] if m == n else ()
+        grids.append(grid)
+    cell = min(34, fit(grids, ROOM - gap * len(grids), 300))
+    boxes, right = draw_line(canvas.ax, grids, canvas.left, top, cell, gap)
+    return boxes[-1]._replace(left=canvas.left, right=right)
 
 
 def _draw_table(canvas, six, inside, order, top, joined):
@@ -569,17 +315,8 @@ def _draw_table(canvas, six, inside, order, top, joined):
     top += 4 * line
     box = draw_grid(canvas.ax, grid, left, top, cell)
     for row, first, last in _runs(inside):
-        canvas.ax.add_patch(
-            Rectangle(
-                (left + first * cell, top + row * cell),
-                (last - first) * cell,
-                cell,
-                fill=False,
-                ec=style.ROLES["window"],
-                lw=2.2,
-                zorder=5,
-            )
-        )
+        x, y, color = left + first * cell, top + row * cell, style.ROLES["window"]
+        draw_frame(canvas.ax, x, y, (last - first) * cell, cell, color, zorder=5)
     sides = ([("row", rows)], [("column", columns)]) if joined else (axes[:3], axes[3:])
     ink, muted = style.TEXT_COLORS["input"], style.MUTED
     for side, counted_axes in enumerate(sides):

@@ -7,6 +7,8 @@ from matplotlib.patches import Rectangle
 
 from cnnlib.figures import style
 from cnnlib.figures.arithmetic import counted
+from cnnlib.figures.convolution import write_formula
+from cnnlib.figures.grids import draw_frame
 from cnnlib.figures.training import draw_arrow
 from cnnlib.windows import conv_output_size, explain_output_size, uncovered_size
 
@@ -20,21 +22,9 @@ def end_of_row(size, windows, channels=None):
 
     Parameters
     ----------
-    size : int
-        Input width.
-    windows : dict of str to (filter_size, stride, pad)
-        By name: every layer that has a window, in order. The first one's last steps are drawn.
-    channels : int, optional
-        Channels after the last one: how many numbers there are is written at the end.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If a window does not fit.
+    size : int, input width
+    windows : (filter_size, stride, pad) by name, in order; the first is drawn
+    channels : int, after the last layer: how many numbers there are is written
     """
     name, (filter_size, stride, pad) = next(iter(windows.items()))
     count = conv_output_size(size, filter_size, stride, pad)
@@ -60,14 +50,8 @@ def end_of_row(size, windows, channels=None):
         middle = x + filter_size * cell / 2
         style.write(ax, middle, y + 9, f"window {place + 1}", 11, align="center", gid="window")
         y += 24
-    formula, _, rest = explain_output_size(
-        size, filter_size, stride, pad, lines="columns"
-    ).partition(": ")
-    formula = f"{name}: " + formula.replace("*", "·").replace("-", "−")
-    style.write(ax, left, y + 14, formula, 14)
-    y += 36
-    if rest:
-        y = style.paragraph(ax, left, y, rest[0].upper() + rest[1:], 800, 12)
+    sentence = explain_output_size(size, filter_size, stride, pad, lines="columns")
+    y, _ = write_formula(ax, left, y + 14, f"{name}: ", sentence, 800)
     right, y, sizes = _draw_chain(ax, canvas.left, y + 30, size, windows)
     end = ""
     if channels is not None:
@@ -89,22 +73,14 @@ def end_of_row(size, windows, channels=None):
 def _draw_column(ax, x, top, cell, column, size, unread):
     """Draw one column of the row: padding pale and dashed, read by no window hatched."""
     outside = not 0 <= column < size
-    role = "padding" if outside else "input"
-    ax.add_patch(
-        Rectangle(
-            (x, top), cell, cell, fc=style.tint(role, 0.12 if outside else 0.3),
-            ec=style.ROLES["padding" if outside else "input"], lw=0.8,
-            ls=(0, (3, 2)) if outside else "-",
-        )
-    )  # fmt: skip
-    if unread:
-        edge = style.TEXT_COLORS["window"]
-        ax.add_patch(
-            Rectangle((x, top), cell, cell, fc="none", ec=edge, hatch="////", lw=1.2, gid="unread")
-        )
-        return
+    role, strength, ls = ("padding", 0.12, (0, (3, 2))) if outside else ("input", 0.3, "-")
+    face, edge = style.tint(role, strength), style.ROLES[role]
+    ax.add_patch(Rectangle((x, top), cell, cell, fc=face, ec=edge, lw=0.8, ls=ls))
     text = "0" if outside else str(column)
-    if style.text_width(text, 11) < cell:
+    if unread:
+        color = style.TEXT_COLORS["window"]
+        draw_frame(ax, x, top, cell, cell, color, 1.2, hatch="////", gid="unread")
+    elif style.text_width(text, 11) < cell:
         color = style.MUTED if outside else style.INK
         style.write(ax, x + cell / 2, top + cell / 2, text, 11, color, align="center")
 
@@ -115,23 +91,23 @@ def _draw_chain(ax, left, y, size, windows):
     pitch = min(width + gap, (RIGHT - left) / (len(windows) + 1))
     width = pitch - gap
     sizes, behind = [], size
-    _draw_box(ax, left, y, width, tall, "input", str(size), "input", 0)
+    _draw_layer(ax, left, y, width, tall, "input", str(size), "input", 0)
     for k, (name, (filter_size, stride, pad)) in enumerate(windows.items(), start=1):
         unread = uncovered_size(behind, filter_size, stride, pad)
         behind = conv_output_size(behind, filter_size, stride, pad)
         sizes.append(behind)
         x = left + k * pitch
         draw_arrow(ax, [(x - gap + 2, y + tall / 2), (x - 2, y + tall / 2)])
-        _draw_box(ax, x, y, width, tall, name, str(behind), "output", unread)
+        _draw_layer(ax, x, y, width, tall, name, str(behind), "output", unread)
     return left + (len(windows) + 1) * pitch - gap, y + tall + 34, sizes
 
 
-def _draw_box(ax, x, y, width, tall, name, text, role, unread):
-    face, edge = style.tint(role, 0.25), style.ROLES[role]
+def _draw_layer(ax, x, y, width, tall, name, text, role, unread):
+    """Draw one layer as a box with its name and size, and what it leaves unread below."""
+    face, edge, middle = style.tint(role, 0.25), style.ROLES[role], x + width / 2
     ax.add_patch(Rectangle((x, y), width, tall, fc=face, ec=edge, lw=1))
-    style.write(ax, x + width / 2, y + 12, name, 11, style.MUTED, align="center")
-    style.write(ax, x + width / 2, y + 28, text, 13, weight="bold", align="center", gid=name)
+    style.write(ax, middle, y + 12, name, 11, style.MUTED, align="center")
+    style.write(ax, middle, y + 28, text, 13, weight="bold", align="center", gid=name)
     if unread:
-        note = f"{unread} unread"
-        style.write(ax, x + width / 2, y + tall + 12, note, 11, style.TEXT_COLORS["window"],
-                    align="center")  # fmt: skip
+        color, note = style.TEXT_COLORS["window"], f"{unread} unread"
+        style.write(ax, middle, y + tall + 12, note, 11, color, align="center")

@@ -8,7 +8,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from cnnlib.figures import style
+from cnnlib.figures.arithmetic import by, counted
 from cnnlib.figures.grids import Grid, draw_row, fit
+
+BARS = ("input", "window", "output", "filter")
 
 
 def accuracies(results, message="Test accuracy"):
@@ -16,15 +19,7 @@ def accuracies(results, message="Test accuracy"):
 
     Parameters
     ----------
-    results : dict of dict of float
-        By group, such as a network, and within it by case: accuracies from 0 to 1. All groups
-        have the same cases, at most four.
-    message : str
-        Title.
-
-    Returns
-    -------
-    Card
+    results : dict of dict of float, from 0 to 1, by group and case; all groups have the same cases
     """
     cases = list(next(iter(results.values()), ()))
     if not cases or any(list(bars) != cases for bars in results.values()):
@@ -45,9 +40,8 @@ def accuracies(results, message="Test accuracy"):
         for case, role in zip(cases, BARS, strict=False):
             wide, middle = full * bars[case], y + tall / 2
             style.write(ax, zero - 10, middle, case, 12, style.MUTED, align="right")
-            ax.add_patch(
-                Rectangle((zero, y), wide, tall, fc=style.tint(role, 0.6), ec=style.ROLES[role])
-            )
+            look = {"fc": style.tint(role, 0.6), "ec": style.ROLES[role]}
+            ax.add_patch(Rectangle((zero, y), wide, tall, **look))
             text = f"{100 * bars[case]:.0f} %"
             style.write(ax, zero + wide + 8, middle, text, 13, weight="bold")
             y += tall + 5
@@ -60,26 +54,14 @@ def accuracies(results, message="Test accuracy"):
     return canvas.finish(zero + full + 60, y - 16, f"{message}. {listed}.")
 
 
-BARS = ("input", "window", "output", "filter")
-
-
 def filter_learning(target, filters, losses, step):
     """Show how far a filter has been learnt after some steps, and the loss up to there.
 
     Parameters
     ----------
-    target : array_like, shape (FH, FW)
-        The filter to be found.
-    filters : array_like, shape (steps, FH, FW)
-        The learnt filter before each step.
-    losses : array_like, shape (steps,)
-        Loss before each step, above 0.
-    step : int
-        Which of them to show.
-
-    Returns
-    -------
-    Card
+    target : (FH, FW), the filter to be found
+    filters, losses : (steps, FH, FW) and (steps,), before each step; losses above 0
+    step : int, which of them to show
     """
     target, filters = np.asarray(target, float), np.asarray(filters, float)
     losses = np.asarray(losses, float)
@@ -92,23 +74,19 @@ def filter_learning(target, filters, losses, step):
     if not 0 <= step < len(losses):
         raise ValueError(f"step {step}: there are the steps 0 to {len(losses) - 1}")
     off = np.abs(filters[step] - target).max()
-    canvas = style.Canvas(
-        f"After {step} step{'s' * (step != 1)} the filter is off by {off:.2f} at most"
-    )
+    canvas = style.Canvas(f"After {counted(step, 'step')} the filter is off by {off:.2f} at most")
+    wanted = Grid(target, "filter to be found", "filter", "(FH, FW)")
     found = Grid(filters[step], "learnt filter", "filter", "(FH, FW)")
     found.decimals = 2
-    grids = [Grid(target, "filter to be found", "filter", "(FH, FW)"), found]
-    cell = max(fit(grids, 420, 200, signs=1), 44)
-    boxes = draw_row(
-        canvas.ax, [grids[0], "≈" if off < 0.05 else "≠", grids[1]], canvas.left, canvas.top, cell
-    )
+    cell = max(fit([wanted, found], 420, 200, signs=1), 44)
+    items = [wanted, "≈" if off < 0.05 else "≠", found]
+    boxes = draw_row(canvas.ax, items, canvas.left, canvas.top, cell)
     left, top = boxes[2].right + 110, canvas.top + 30
-    bottom = max(boxes[0].bottom, top + 170)
     figure = canvas.finish(
         style.MAX_WIDTH - style.MARGIN,
-        bottom + 34,
-        f"A filter of {target.shape[0]} x {target.shape[1]} after {step} steps of gradient "
-        f"descent, beside the one to be found, and the falling loss.",
+        max(boxes[0].bottom, top + 170) + 34,
+        f"A filter of {by(target.shape)} after {counted(step, 'step')} of gradient descent, beside "
+        "the one to be found, and the falling loss.",
     )
     style.write(canvas.ax, left, canvas.top + 8, "mean squared error", 13, weight="bold")
     axs = style.axes(figure, left, top, style.MAX_WIDTH - left - 40, 170, "step", "")

@@ -1,4 +1,4 @@
-"""Pictures of pooling: a window's step, what a moved image does, the way back, the three steps.
+"""Pictures of pooling: what a moved image does, the way back, the three steps.
 
 Book sections 7.3 and 7.4.4, figures 7-14 to 7-16, 7-21 and 7-22.
 """
@@ -14,91 +14,18 @@ from cnnlib.figures.grids import (
     Grid,
     count_reads,
     draw_grid,
-    draw_image,
+    draw_picture,
     draw_row,
-    draw_title,
+    draw_sign,
     fit,
     fit_legible,
-    output_so_far,
 )
 from cnnlib.layers import Pooling
-from cnnlib.windows import check_image_shape, conv_output_size, im2col, pad_images, sliding_windows
+from cnnlib.windows import check_image_shape, conv_output_size, im2col
 
 ROOM = style.MAX_WIDTH - 2 * style.MARGIN
 STEP = 88  # room for an arrow with its step written over it
-MANY = 25  # so many numbers of one window are still written out
 SIDE = 172  # of a map in a gallery
-REGIONS = np.array([[0.14, 0.42], [0.62, 0.28]])  # neighbouring windows are told apart
-
-
-def window_step(x, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
-    """Show one step of pooling: the window, its numbers, and what is kept of them.
-
-    Parameters
-    ----------
-    x : array_like, shape (H, W)
-        Input of one channel.
-    pool_h, pool_w : int
-        Window size PH x PW.
-    stride, pad : int
-        Step S and padding P.
-    mode : {"max", "average"}
-        What is kept.
-    step : int, default 0
-        Which window, counted row by row, from 0 to OH*OW - 1.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If the layer refuses the settings, or `step` is not one of the windows.
-
-    Notes
-    -----
-    Book section 7.3, figures 7-14 and 7-15. Where windows do not overlap, each has a tint of its
-    own, and so has its output. The number that a maximum came from is framed.
-    """
-    x = plane(x, "x")
-    layer = Pooling(pool_h, pool_w, stride, pad, mode)
-    out = layer.forward(x[np.newaxis, np.newaxis], train_flg=False)[0, 0]
-    (p, q), window = place(step, out.shape), _windows(x, layer)[step]
-    winner = _winners(x, layer)[step]
-    verb = "keep the largest" if mode == "max" else "take the mean"
-    canvas = style.Canvas(
-        f"Window {step + 1} of {out.size}: {verb} of its {counted(window.size, 'number')}"
-    )
-    apart = stride >= max(pool_h, pool_w)
-    regions = REGIONS[np.ix_(*(np.arange(size) % 2 for size in out.shape))]
-    grids = [
-        Grid(
-            x,
-            "input x",
-            pad=pad,
-            ring="−∞" if mode == "max" else "0",
-            windows=[(p * stride, q * stride, pool_h, pool_w)],
-            marked=[winner] if mode == "max" else (),
-            hatched=count_reads(x.shape, (pool_h, pool_w), stride, pad) == 0,
-            strengths=_tint_windows(x.shape, layer, regions) if apart else None,
-        ),
-        output_so_far(out, step, strengths=regions if apart else None),
-    ]
-    cell = fit(grids, ROOM, signs=1)
-    if cell < grids[0].smallest_cell():  # too small for numbers: the colours stand for them
-        grids[0].strengths = grids[1].strengths = None
-    boxes = draw_row(canvas.ax, [grids[0], "→", grids[1]], canvas.left, canvas.top, cell)
-    y = max(box.bottom for box in boxes) + 32
-    result = style.format_number(out[p, q], grids[1].decimals)
-    end = _write_result(canvas.ax, canvas.left, y, window, mode, result)
-    return canvas.finish(
-        max(end, boxes[2].right, boxes[2].left + grids[1].title_width),
-        y + 8,
-        f"{mode.capitalize()} pooling, window {step + 1} of {out.size}: the {pool_h} x {pool_w} "
-        f"window at row {p * stride}, column {q * stride} of the {by(x.shape)} input with pad "
-        f"{pad} gives {result} at place ({p}, {q}) of the {by(out.shape)} output.",
-    )
 
 
 def gradient_step(x, dout, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
@@ -106,79 +33,42 @@ def gradient_step(x, dout, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
 
     Parameters
     ----------
-    x : array_like, shape (H, W)
-        Input of one channel.
-    dout : array_like, shape (OH, OW)
-        Gradient of the loss by the output.
-    pool_h, pool_w, stride, pad, mode
-        As for `window_step`.
-    step : int, default 0
-        Which window; those before it have sent their gradient already.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        As `window_step`, or if `dout` has not the shape of the output.
-
-    Notes
-    -----
-    Book sections 7.3 and 7.4.4.
+    x : (H, W), input of one channel
+    dout : (OH, OW), gradient of the loss by the output
+    pool_h, pool_w, stride, pad, mode : those of the layer
+    step : int, which window; those before it have sent their gradient already
     """
     x, dout = plane(x, "x"), plane(dout, "dout")
     layer = Pooling(pool_h, pool_w, stride, pad, mode)
-    out = layer.forward(x[np.newaxis, np.newaxis])[0, 0]
+    out, largest = layer.forward(x[np.newaxis, np.newaxis])[0, 0], mode == "max"
     p, q = place(step, out.shape)
     every = layer.backward(dout[np.newaxis, np.newaxis])[0, 0]
     sent = np.where(np.arange(out.size).reshape(out.shape) <= step, dout, 0)
     dx = layer.backward(sent[np.newaxis, np.newaxis])[0, 0]
-    winner = _winners(x, layer)[step]
-    message = (
-        "the gradient goes to where the maximum came from"
-        if mode == "max"
-        else f"the gradient is shared by the {counted(pool_h * pool_w, 'cell')} of the window"
-    )
+    winner = _winner(x, layer, p, q)
+    message = "the gradient goes to where the maximum came from"
+    if not largest:
+        message = f"the gradient is shared by the {counted(pool_h * pool_w, 'cell')} of the window"
     canvas = style.Canvas(f"Backward, window {step + 1} of {out.size}: {message}")
-    window = [(p * stride, q * stride, pool_h, pool_w)]
-    items = [
-        Grid(
-            x,
-            "input x",
-            pad=pad,
-            ring="−∞" if mode == "max" else "0",
-            windows=window,
-            marked=[winner] if mode == "max" else (),
-        ),
-        "",  # no sign: dout is not made from x
-        Grid(dout, "gradient dout", "gradient", "(OH, OW)", cells=[(p, q)]),
-        "→",
-        Grid(
-            dx,
-            "gradient dx",
-            "gradient",
-            "(H, W)",
-            pad=pad,
-            shape=x.shape,
-            ring="",
-            windows=window,
-            strengths=0.06 + 0.5 * (dx != 0),
-        ),
-    ]
-    items[4].decimals = style.decimals_needed(every)
-    items[4].smallest_cell = Grid(every).smallest_cell
-    cell = fit([item for item in items if isinstance(item, Grid)], ROOM, signs=2)
+    around = {"pad": pad, "windows": [(p * stride, q * stride, pool_h, pool_w)]}
+    read = Grid(x, "input x", ring="−∞" if largest else "0", **around)
+    read.marked = [winner] if largest else ()
+    sender = Grid(dout, "gradient dout", "gradient", "(OH, OW)", cells=[(p, q)])
+    got = Grid(dx, "gradient dx", "gradient", "(H, W)", x.shape, ring="", **around)
+    got.strengths = 0.06 + 0.5 * (dx != 0)
+    got.decimals = style.decimals_needed(every)
+    got.smallest_cell = Grid(every).smallest_cell
+    cell = fit([read, sender, got], ROOM, signs=2)
+    items = [read, "", sender, "→", got]  # no sign between x and dout: it is not made from x
     boxes = draw_row(canvas.ax, items, canvas.left, canvas.top, cell)
-    lines = _tell_gradient(items, (p, q), winner, layer)
+    lines = _tell_gradient(read, sender, got, (p, q), winner, layer)
     bottom = max(box.bottom for box in boxes) + 8
     for line in lines:
         bottom += 21
         style.write(canvas.ax, canvas.left, bottom, line, 13, style.MUTED)
     return canvas.finish(
         max(
-            boxes[4].left + max(items[4].title_width, items[4].columns * cell),
+            boxes[4].left + got.slot(cell),
             *(canvas.left + style.text_width(line, 13) for line in lines),
         ),
         bottom + 8,
@@ -192,28 +82,10 @@ def shift_effect(x, moved, pool, stride=None, mode="max"):
 
     Parameters
     ----------
-    x, moved : array_like, shape (H, W)
-        The image, and the image moved.
-    pool : int
-        Window size, pool x pool.
-    stride : int, optional
-        Step S; as large as the window where left out.
-    mode : {"max", "average"}
-        What is kept of a window.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If the two differ in shape, if `x` or its pooled map is zero everywhere, or if the layer
-        refuses the settings.
-
-    Notes
-    -----
-    Book section 7.3.1, figure 7-16. The relative change is ``sum |after - before| / sum |before|``.
+    x, moved : (H, W), the image, and the image moved
+    pool : int, window size
+    stride : int, as large as the window where left out
+    mode : "max" or "average"
     """
     x, moved = plane(x, "x"), plane(moved, "moved")
     if x.shape != moved.shape:
@@ -224,50 +96,39 @@ def shift_effect(x, moved, pool, stride=None, mode="max"):
     rows = [(x, moved), tuple(pooled)]
     changes = [_relative_change(*row) for row in rows]
     before, after = map(_percent, changes)
+    message = f"The input changes by {before}, the pooled map by {after}"
     if not changes[0]:
         message = "Nothing has moved, nothing has changed"
     elif not changes[1]:
         message = f"The input changes by {before}, the pooled map not at all"
-    else:
-        message = f"The input changes by {before}, the pooled map by {after}"
     canvas = style.Canvas(message)
-    top, right = canvas.top, 0
+    ax, top, right = canvas.ax, canvas.top, 0
     kind = f"{mode} {pool} x {pool}, stride {stride}"
     small = max(x.shape) <= 5
-    for row, change, names, role, letters in (
-        (rows[0], changes[0], ("input x", "input, moved"), "input", "(H, W)"),
-        (rows[1], changes[1], ("pooled", "pooled, moved"), "output", "(OH, OW)"),
+    for row, change, name, role, letters, note in (
+        (rows[0], changes[0], "input", "input", "(H, W)", "before pooling"),
+        (rows[1], changes[1], "pooled", "output", "(OH, OW)", kind),
     ):
-        cell = SIDE / max(row[0].shape)
-        top += TITLE
-        left = canvas.left
-        high = np.abs(row).max()
-        for values, name in zip(row, names, strict=True):
-            grid = Grid(values, name, role, letters, numbers=small)
-            box = _draw_map(canvas.ax, grid, left, top, cell, high)
-            left += SIDE + SIGN / 2 + 8
-        grid = Grid(row[1] - row[0], "moved − before", "padding", letters, numbers=small)
-        box = _draw_map(canvas.ax, grid, left, top, cell, high)
-        left += SIDE + 28
-        style.write(canvas.ax, left, box.middle - 30, "relative change", 12, style.MUTED)
-        style.write(
-            canvas.ax,
-            left,
-            box.middle,
-            _percent(change),
-            24,
-            style.TEXT_COLORS[role],
-            "bold",
-            gid=f"change of {role}",
-        )
-        note = kind if role == "output" else "before pooling"
-        style.write(canvas.ax, left, box.middle + 28, note, 12, style.MUTED)
+        cell, high = SIDE / max(row[0].shape), np.abs(row).max()
+        top, left = top + TITLE, canvas.left
+        for values, title, color, space in (
+            (row[0], "input x" if name == "input" else name, role, SIGN / 2 + 8),
+            (row[1], f"{name}, moved", role, SIGN / 2 + 8),
+            (row[1] - row[0], "moved − before", "padding", 28),
+        ):
+            grid = Grid(values, title, color, letters, numbers=small)
+            box = _draw_map(ax, grid, left, top, cell, high)
+            left += SIDE + space
+        style.write(ax, left, box.middle - 30, "relative change", 12, style.MUTED)
+        look = {"weight": "bold", "gid": f"change of {role}"}
+        style.write(ax, left, box.middle, _percent(change), 24, style.TEXT_COLORS[role], **look)
+        style.write(ax, left, box.middle + 28, note, 12, style.MUTED)
         right = max(right, left + style.text_width(kind, 12))
         top = box.bottom + 20
     note = "relative change: sum of |moved − before|, divided by the sum of |before|"
     if not small:
         note += "; red: more than before, blue: less"
-    style.write(canvas.ax, canvas.left, top + 8, note, 12, style.MUTED)
+    style.write(ax, canvas.left, top + 8, note, 12, style.MUTED)
     return canvas.finish(
         right,
         top + 16,
@@ -277,27 +138,12 @@ def shift_effect(x, moved, pool, stride=None, mode="max"):
 
 
 def change_curves(shifts, changes):
-    """Show how much maps change when the image moves, over many images.
+    """Show how much maps change when the image moves: medians, and bands for the middle half.
 
     Parameters
     ----------
-    shifts : list of int
-        Pixels moved.
-    changes : dict of str to array_like, shape (images, len(shifts))
-        Relative changes by name; the first are those without pooling.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not go together.
-
-    Notes
-    -----
-    Book section 7.3.1. Lines are medians; the bands hold the middle half of the images.
+    shifts : list of int, pixels moved
+    changes : relative changes (images, len(shifts)) by name, first those without pooling
     """
     shifts = np.asarray(shifts)
     changes = {name: np.asarray(values, dtype=float) for name, values in changes.items()}
@@ -351,56 +197,36 @@ def max_against_average(maps, pool):
 
     Parameters
     ----------
-    maps : dict of str to array_like, shape (H, W)
-        Maps of numbers from 0 on, by name.
-    pool : int
-        Window size, and stride.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If a map is not 2-D or has negative numbers, or no window fits.
-
-    Notes
-    -----
-    Book section 7.3. Each row of pictures has one scale of colours, from 0 to the largest input.
+    maps : by name, (H, W), no number below 0; a row of pictures has one scale of colors
+    pool : int, window size, and stride
     """
     canvas = style.Canvas(
         f"{pool} x {pool}: the maximum keeps a lone peak, the mean divides it by {pool * pool}"
         if pool > 1
         else "1 x 1: both leave every number as it is"
     )
-    top, described = canvas.top, []
+    ax, top, described = canvas.ax, canvas.top, []
     for name, values in maps.items():
         x = plane(values, name)
         if x.min() < 0:
             raise ValueError(f"{name} has negative numbers, the least is {x.min():.3g}")
-        planes = [
-            x,
-            *(
-                Pooling(pool, pool, pool, mode=mode).forward(x[np.newaxis, np.newaxis])[0, 0]
-                for mode in ("max", "average")
-            ),
-        ]
-        top += TITLE
-        left = canvas.left
-        titles = (f"{name} map x", "max pooled", "average pooled")
-        for shown, title, role in zip(planes, titles, ("input", "output", "output"), strict=True):
-            letters = "(H, W)" if role == "input" else "(OH, OW)"
-            cell = SIDE / max(shown.shape)
-            grid = Grid(shown, title, role, letters, numbers=False)
-            colors = style.sequential(role)
-            box = draw_image(canvas.ax, shown, left, top, cell, colors, 0, x.max())
-            draw_title(canvas.ax, grid, box)
-            text = f"largest {shown.max():.2f}, mean {shown.mean():.2f}"
+        most, mean = (
+            Pooling(pool, pool, pool, mode=mode).forward(x[np.newaxis, np.newaxis])[0, 0]
+            for mode in ("max", "average")
+        )
+        top, left = top + TITLE, canvas.left
+        for grid in (
+            Grid(x, f"{name} map x"),
+            Grid(most, "max pooled", "output", "(OH, OW)"),
+            Grid(mean, "average pooled", "output", "(OH, OW)"),
+        ):
+            cell, colors = SIDE / max(grid.values.shape), style.sequential(grid.role)
+            box = draw_picture(ax, grid, left, top, cell, colors, 0, x.max())
+            text = f"largest {grid.values.max():.2f}, mean {grid.values.mean():.2f}"
             middle = (box.left + box.right) / 2
-            style.write(canvas.ax, middle, box.bottom + 16, text, 12, align="center")
+            style.write(ax, middle, box.bottom + 16, text, 12, align="center")
             left += SIDE + SIGN
-        peaks = " and ".join(f"{pooled.max():.2f}" for pooled in planes[1:])
+        peaks = f"{most.max():.2f} and {mean.max():.2f}"
         described.append(f"{name} map, largest {x.max():.2f}, after max and average {peaks}")
         top = box.bottom + 34
     return canvas.finish(
@@ -410,33 +236,18 @@ def max_against_average(maps, pool):
     )
 
 
-def steps(x, pool_h, pool_w, stride=2, row=0):
+def three_steps(x, pool_h, pool_w, stride=2, row=0):
     """Show the three steps of max pooling: expand, take the maximum of each row, reshape.
 
     Parameters
     ----------
-    x : array_like, shape (C, H, W)
-        One image; small whole numbers read best.
-    pool_h, pool_w : int
-        Window size PH x PW.
-    stride : int, default 2
-        Step S.
-    row : int, default 0
-        Row of the matrix to outline, with its window and its output.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    ValueError
-        If no window fits, or the matrix has no such row.
+    x : (C, H, W), one image; small whole numbers read best
+    pool_h, pool_w, stride : int, window size PH x PW and step S
+    row : int, row of the matrix to outline, with its window and its output
 
     Notes
     -----
-    Book section 7.4.4, figures 7-21 and 7-22. The rows stand in the order (place, channel), those
-    of ``im2col(x, PH, PW, S).reshape(-1, PH * PW)``; the channels are coloured from pale to deep.
+    The rows stand in the order of ``im2col(x, PH, PW, S).reshape(-1, PH * PW)``: place, channel.
     """
     x = np.asarray(x, float)
     _, C, H, W = check_image_shape((1, *np.shape(x)))
@@ -451,45 +262,21 @@ def steps(x, pool_h, pool_w, stride=2, row=0):
 
     deep = style.channel_strengths(C)
     of_rows = np.tile(deep, OH * OW)[:, np.newaxis]  # (OH*OW*C, 1)
-    inputs = [
-        Grid(
-            plane,
-            f"input x[{c}]",
-            windows=[(p * stride, q * stride, pool_h, pool_w)] if c == channel else (),
-            marked=[(p * stride + i, q * stride + j)] if c == channel else (),
-            hatched=count_reads((H, W), (pool_h, pool_w), stride) == 0,
-            strengths=np.full(plane.shape, deep[c]),
-        )
-        for c, plane in enumerate(x)
-    ]
-    matrix = Grid(
-        col,
-        "matrix col",
-        letters="(OH·OW·C, PH·PW)",
-        windows=[(row, 0, 1, pool_h * pool_w)],
-        marked=list(enumerate(winners)),
-        strengths=np.broadcast_to(of_rows, col.shape),
-    )
-    maximum = Grid(
-        largest[:, np.newaxis],
-        "maximum",
-        "output",
-        "(OH·OW·C,)",
-        shape=largest.shape,
-        cells=[(row, 0)],
-        strengths=of_rows,
-    )
-    outputs = [
-        Grid(
-            plane,
-            f"output[{c}]",
-            "output",
-            "(OH, OW)",
-            cells=[(p, q)] if c == channel else (),
-            strengths=np.full(plane.shape, deep[c]),
-        )
-        for c, plane in enumerate(largest.reshape(OH, OW, C).transpose(2, 0, 1))
-    ]
+    inputs = [Grid(one, f"input x[{c}]") for c, one in enumerate(x)]
+    maps = largest.reshape(OH, OW, C).transpose(2, 0, 1)
+    outputs = [Grid(one, f"output[{c}]", "output", "(OH, OW)") for c, one in enumerate(maps)]
+    for c, (before, after) in enumerate(zip(inputs, outputs, strict=True)):
+        before.hatched = count_reads((H, W), (pool_h, pool_w), stride) == 0
+        before.strengths = np.full(before.values.shape, deep[c])
+        after.strengths = np.full(after.values.shape, deep[c])
+    inputs[channel].windows = [(p * stride, q * stride, pool_h, pool_w)]
+    inputs[channel].marked = [(p * stride + i, q * stride + j)]
+    outputs[channel].cells = [(p, q)]
+    matrix = Grid(col, "matrix col", letters="(OH·OW·C, PH·PW)")
+    matrix.windows = [(row, 0, 1, col.shape[1])]
+    matrix.marked, matrix.strengths = list(enumerate(winners)), np.broadcast_to(of_rows, col.shape)
+    maximum = Grid(largest[:, np.newaxis], "maximum", "output", "(OH·OW·C,)", largest.shape)
+    maximum.cells, maximum.strengths = [(row, 0)], of_rows
     canvas = style.Canvas("Max pooling is a table with one window in each row: keep the largest")
     between = TITLE + 14
     cell = fit_legible([inputs[0], matrix, maximum, outputs[0]], ROOM - 3 * STEP, 420, 800)
@@ -497,18 +284,17 @@ def steps(x, pool_h, pool_w, stride=2, row=0):
     columns = [inputs, [matrix], [maximum], outputs]
     heights = [sum(g.rows * cell + between for g in grids) - between for grids in columns]
     middle = canvas.top + TITLE + max(heights) / 2
-    left, ends = canvas.left, []
-    for k, (grids, height) in enumerate(zip(columns, heights, strict=True)):
-        if k:
-            name = ("1. expand", "2. maximum", "3. reshape")[k - 1]
-            style.write(canvas.ax, left + STEP / 2, middle - 20, name, 12, align="center")
-            style.write(canvas.ax, left + STEP / 2, middle, "→", 20, style.MUTED, align="center")
+    ax, left, ends = canvas.ax, canvas.left, []
+    names = "", "1. expand", "2. maximum", "3. reshape"
+    for name, grids, height in zip(names, columns, heights, strict=True):
+        if name:
+            style.write(ax, left + STEP / 2, middle - 20, name, 12, align="center")
+            draw_sign(ax, left + STEP / 2, middle, "→")
             left += STEP
-        wide = max(max(g.title_width, g.columns * cell) for g in grids)
-        top = middle - height / 2
+        wide, top = max(g.slot(cell) for g in grids), middle - height / 2
         for grid in grids:
             at = round(left + (wide - grid.columns * cell) / 2)
-            top = draw_grid(canvas.ax, grid, at, round(top), cell).bottom + between
+            top = draw_grid(ax, grid, at, round(top), cell).bottom + between
         ends.append(top - between)
         left += wide
     text = (
@@ -527,85 +313,17 @@ def steps(x, pool_h, pool_w, stride=2, row=0):
     )
 
 
-def _windows(x, layer):
-    """Return the numbers of each window, the padding as infinite, shape (OH*OW, PH*PW)."""
-    padded = pad_images(x[np.newaxis, np.newaxis], layer.pad, -np.inf)
-    windows = sliding_windows(padded, layer.pool_h, layer.pool_w, layer.stride)[0, 0]
-    PH, PW, OH, OW = windows.shape
-    return windows.transpose(2, 3, 0, 1).reshape(OH * OW, PH * PW)
+def _winner(x, layer, p, q):
+    """Return row and column, in x, of the first largest number of one window."""
+    i, j = p * layer.stride, q * layer.stride
+    padded = np.pad(x, layer.pad, constant_values=-np.inf)
+    window = padded[i : i + layer.pool_h, j : j + layer.pool_w]
+    row, column = divmod(int(window.argmax()), layer.pool_w)
+    return i + row - layer.pad, j + column - layer.pad
 
 
-def _winners(x, layer):
-    """Return, for each window, row and column of its first largest number in x."""
-    _, OW = layer.output_shape((1, *x.shape))[1:]
-    places = []
-    for k, best in enumerate(_windows(x, layer).argmax(1)):
-        (p, q), (i, j) = divmod(k, OW), divmod(int(best), layer.pool_w)
-        places.append((p * layer.stride + i - layer.pad, q * layer.stride + j - layer.pad))
-    return places
-
-
-def _tint_windows(shape, layer, regions):
-    """Give each cell of an input the tint of its window, where windows do not overlap."""
-    tints = np.full([size + 2 * layer.pad for size in shape], 0.1)
-    for (p, q), tint in np.ndenumerate(regions):
-        i, j = p * layer.stride, q * layer.stride
-        tints[i : i + layer.pool_h, j : j + layer.pool_w] = tint
-    H, W = shape
-    return tints[layer.pad : layer.pad + H, layer.pad : layer.pad + W]
-
-
-def _write_result(ax, left, y, window, mode, result):
-    """Write "max(1, 2, 3) = 3" or "(1 + 2 + 3) / 3 = 6 / 3 = 2"; return the right end."""
-    ends = [(" = ", style.INK, "normal"), (result, style.TEXT_COLORS["output"], "bold")]
-    size = 14
-    pieces = _spell_out(window, mode) + ends
-    if window.size > MANY or sum(_advance(t, size, w) for t, _, w in pieces) > ROOM:
-        what = "the largest" if mode == "max" else "the mean"
-        text = f"{what} of {window.size} numbers"
-        pieces = [(text, style.TEXT_COLORS["input"], "normal"), *ends]
-    for k, (text, color, weight) in enumerate(pieces, start=1):
-        gid = "result" if k == len(pieces) else None
-        space = _advance(text[: len(text) - len(text.lstrip())], size, weight)
-        style.write(ax, left + space, y, text.strip(), size, color, weight, gid=gid)
-        left += _advance(text, size, weight)
-    return left
-
-
-def _spell_out(window, mode):
-    """List the pieces of "max(1, 2)" or "(1 + 2) / 2 = 3 / 2", each with colour and weight."""
-    decimals = style.decimals_needed(window)
-    largest = mode == "max"
-    pieces = [("max(" if largest else "(", style.INK, "normal")]
-    for k, value in enumerate(window):
-        if k:
-            pieces.append((", " if largest else " + ", style.MUTED, "normal"))
-        if not np.isfinite(value):
-            pieces.append(("−∞" if largest else "0", style.TEXT_COLORS["padding"], "normal"))
-            continue
-        text = style.format_number(value, decimals)
-        if largest and k == window.argmax():
-            pieces.append((text, style.TEXT_COLORS["output"], "bold"))
-        else:
-            bare = largest or not k or value >= 0
-            text = text if bare else f"({text})"
-            pieces.append((text, style.TEXT_COLORS["input"], "normal"))
-    if largest:
-        return [*pieces, (")", style.INK, "normal")]
-    total = window[np.isfinite(window)].sum()
-    total = style.format_number(total, style.decimals_needed(total))
-    return [*pieces, (f") / {window.size} = {total} / {window.size}", style.INK, "normal")]
-
-
-def _advance(text, size, weight):
-    """Return the width of a text with the spaces at its ends, which are not measured."""
-    stop = style.text_width("||", size, weight)
-    return style.text_width(f"|{text}|", size, weight) - stop
-
-
-def _tell_gradient(items, place, winner, layer):
+def _tell_gradient(x, dout, dx, place, winner, layer):
     """Say in two lines what happens to the gradient of one output."""
-    x, _, dout, _, dx = items
     value = dout.text(*place)
     if layer.mode == "max":
         largest = x.text(*winner)
@@ -645,6 +363,4 @@ def _draw_map(ax, grid, left, top, cell, high):
         grid.strengths = 0.1 + 0.5 * np.abs(grid.values) / (high or 1)
         return draw_grid(ax, grid, left, top, cell)
     colors, low = (style.DIVERGING, -high) if signed else (style.sequential(grid.role), 0)
-    box = draw_image(ax, grid.values, left, top, cell, colors, low, high)
-    draw_title(ax, grid, box)
-    return box
+    return draw_picture(ax, grid, left, top, cell, colors, low, high)

@@ -5,139 +5,81 @@ Book sections 7.2.2, 7.2.5 and 7.6.1.
 
 import matplotlib
 import numpy as np
-from matplotlib.collections import LineCollection
-from matplotlib.patches import Circle, Rectangle
 
 from cnnlib.figures import style
 from cnnlib.figures.arithmetic import by, convolve, plane
-from cnnlib.figures.grids import SIGN, TITLE, Box, Grid, draw_grid, draw_image, draw_title
+from cnnlib.figures.grids import (
+    SIGN,
+    TITLE,
+    Box,
+    Grid,
+    draw_box,
+    draw_centered,
+    draw_image,
+    draw_picture,
+    draw_sign,
+    draw_sum,
+    draw_title,
+)
 
 BRIGHTNESS = matplotlib.colormaps["gray"]  # photographs: high is light
 
 
 def filter_response(image, W, stride=1, pad=0):
-    """Show an image, a small filter, and where the filter answers.
-
-    Parameters
-    ----------
-    image : array_like, shape (H, W)
-        Image of one channel.
-    W : array_like, shape (FH, FW)
-        Filter.
-    stride, pad : int
-        Step S and zero padding P.
-
-    Returns
-    -------
-    Card
-
-    Notes
-    -----
-    Book section 7.6.1. Red is a positive answer, blue a negative one, white none.
-    """
+    """Show an image (H, W), a small filter (FH, FW), and where the filter answers."""
     image, W = plane(image, "image"), plane(W, "W")
     _, out = convolve(image[np.newaxis], W[np.newaxis], 0.0, stride, pad)
     peak = max(np.abs(out).max(), 1e-12)
     canvas = style.Canvas("The response is strong where the image looks like the filter")
-    side = 250 / max(image.shape)
-    x = Grid(image, "input x", numbers=False)
-    y = Grid(out, "response", "output", "(OH, OW)", numbers=False)
-    f = Grid(W, "filter W", "filter", "(FH, FW)")
-    top = canvas.top + TITLE
-    tall = image.shape[0] * side
-    ax = canvas.ax
-    box = draw_image(ax, image, canvas.left, top, side, style.IMAGE, image.min(), image.max())
-    draw_title(ax, x, box)
+    ax, side, top = canvas.ax, 250 / max(image.shape), canvas.top + TITLE
+    ends = style.IMAGE, image.min(), image.max()
+    box = draw_picture(ax, Grid(image, "input x"), canvas.left, top, side, *ends)
     cell = min(34, 170 / W.shape[1], 220 / W.shape[0])
-    slot = max(f.title_width, W.shape[1] * cell)
-    left = box.right + SIGN
-    style.write(ax, left - SIGN / 2, box.middle, "⊛", 20, style.MUTED, align="center")
-    middle = box.middle
-    fbox = draw_grid(
-        ax,
-        f,
-        round(left + (slot - W.shape[1] * cell) / 2),
-        round(middle - W.shape[0] * cell / 2),
-        cell,
-    )
-    left += slot + SIGN
-    style.write(ax, left - SIGN / 2, middle, "=", 20, style.MUTED, align="center")
-    slot = max(y.title_width, out.shape[1] * side)
-    obox = draw_image(
-        ax,
-        out,
-        left + (slot - out.shape[1] * side) / 2,
-        middle - out.shape[0] * side / 2,
-        side,
-        style.DIVERGING,
-        -peak,
-        peak,
-    )
-    draw_title(ax, y, obox)
+    fbox, left = _draw_filter(ax, W, box, cell, "=")
+    y = Grid(out, "response", "output", "(OH, OW)")
+    slot = y.slot(side)
+    corner = left + (slot - out.shape[1] * side) / 2, box.middle - out.shape[0] * side / 2
+    obox = draw_picture(ax, y, *corner, side, style.DIVERGING, -peak, peak)
     right = left + slot + 28
     figure = canvas.finish(
         right + 96,
-        max(top + tall, fbox.bottom, obox.bottom),
+        max(box.bottom, fbox.bottom, obox.bottom),
         f"A {by(image.shape)} image, a {by(W.shape)} filter and its response of "
         f"{by(out.shape)}, from {out.min():.3g} to {out.max():.3g}.",
     )
     height = min(200, max(90, out.shape[0] * side))
-    style.color_bar(
-        figure, style.DIVERGING, -peak, peak, right + 26, middle - height / 2, height, "response"
-    )
+    place = right + 26, box.middle - height / 2, height
+    style.color_bar(figure, style.DIVERGING, -peak, peak, *place, "response")
     return figure
 
 
 def photograph(image, W):
-    """Show a photograph, a filter, and what the filter makes of it.
-
-    Parameters
-    ----------
-    image : array_like, shape (H, W)
-        Brightness from 0, black, to 1, white.
-    W : array_like, shape (FH, FW)
-        Filter.
-
-    Returns
-    -------
-    Card
+    """Show a photograph (H, W), from 0 (black) to 1, a filter, and what it makes of it.
 
     Notes
     -----
-    A filter whose numbers add up to 0 gives 0 where the image is flat: its answers are signed,
-    red and blue. The answers of any other filter are shown as brightness.
+    A filter whose numbers add up to 0 gives 0 where the image is flat: its answers are signed, red
+    and blue. The answers of any other filter are shown as brightness.
     """
     image, W = plane(image, "image"), plane(W, "W")
     _, out = convolve(image[np.newaxis], W[np.newaxis], 0.0, 1, 0)
     total = W.sum()
     signed = abs(total) < 1e-9
     text = style.format_number(total, style.decimals_needed(total))
-    canvas = style.Canvas(
-        "The filter's numbers add up to 0: flat areas vanish, changes remain"
-        if signed
-        else "The filter's numbers add up to 1: flat areas keep their brightness"
-        if abs(total - 1) < 1e-9
-        else f"The filter's numbers add up to {text}: flat areas become {text} times as bright"
-    )
+    message = f"flat areas become {text} times as bright"
+    if signed:
+        message = "flat areas vanish, changes remain"
+    elif abs(total - 1) < 1e-9:
+        message = "flat areas keep their brightness"
+    canvas = style.Canvas(f"The filter's numbers add up to {text}: {message}")
     scale = _whole(min(270 / image.shape[1], 320 / image.shape[0]))
-    top = canvas.top + TITLE
-    ax = canvas.ax
-    box = draw_image(ax, image, canvas.left, top, scale, BRIGHTNESS, 0, 1)
-    draw_title(ax, Grid(image, "input x"), box)
-    left = box.right + SIGN
-    style.write(ax, left - SIGN / 2, box.middle, "⊛", 20, style.MUTED, align="center")
-    f = Grid(W, "filter W", "filter", "(FH, FW)")
-    cell = min(34, max(f.smallest_cell(), 150 / W.shape[1]))
-    slot = max(f.title_width, f.columns * cell)
-    at = round(left + (slot - f.columns * cell) / 2), round(box.middle - f.rows * cell / 2)
-    draw_grid(ax, f, *at, cell)
-    left += slot + SIGN
-    style.write(ax, left - SIGN / 2, box.middle, "→", 20, style.MUTED, align="center")
-    colors, low, high = _tone(out, signed)
+    ax, top = canvas.ax, canvas.top + TITLE
+    box = draw_picture(ax, Grid(image, "input x"), canvas.left, top, scale, BRIGHTNESS, 0, 1)
+    cell = min(34, max(Grid(W).smallest_cell(), 150 / W.shape[1]))
+    _, left = _draw_filter(ax, W, box, cell, "→")
+    tone = _tone(out, signed)
     y = Grid(out, "output", "output", "(OH, OW)")
-    corner = box.middle - out.shape[0] * scale / 2
-    obox = draw_image(ax, out, left, corner, scale, colors, low, high)
-    draw_title(ax, y, obox)
+    obox = draw_picture(ax, y, left, box.middle - out.shape[0] * scale / 2, scale, *tone)
     right = max(obox.right, left + y.title_width)
     figure = canvas.finish(
         right + 100,
@@ -145,28 +87,26 @@ def photograph(image, W):
         f"A {by(image.shape)} photograph, a {by(W.shape)} filter whose numbers add up to {text}, "
         f"and its output of {by(out.shape)}, as {'signed answers' if signed else 'brightness'}.",
     )
-    label = "response" if signed else "brightness"
-    _draw_bar(figure, colors, low, high, right + 30, box, label)
+    _draw_bar(figure, *tone, right + 30, box, "response" if signed else "brightness")
     return figure
 
 
+def _draw_filter(ax, W, box, cell, sign):
+    """Draw a filter and the signs around it, right of a box; return its box and its end."""
+    f = Grid(W, "filter W", "filter", "(FH, FW)")
+    left, end = box.right + SIGN, box.right + f.slot(cell) + 2 * SIGN
+    draw_sign(ax, left - SIGN / 2, box.middle, "⊛")
+    draw_sign(ax, end - SIGN / 2, box.middle, sign)
+    return draw_centered(ax, f, left, box.middle, cell), end
+
+
 def mixing(image, W):
-    """Show a colour photograph, its three channels, and their mixture by a 1 x 1 filter.
+    """Show a color photograph, its three channels, and their mixture by a 1 x 1 filter.
 
     Parameters
     ----------
-    image : array_like, shape (3, H, W)
-        Red, green and blue, from 0 to 1.
-    W : array_like, shape (3,)
-        The 1 x 1 filter: one weight per channel.
-
-    Returns
-    -------
-    Card
-
-    Notes
-    -----
-    Book section 7.2.5. Weights that add up to 0 give signed answers, as in `photograph`.
+    image : (3, H, W), red, green and blue, from 0 to 1
+    W : (3,), one weight per channel; if they add up to 0, the answers are signed
     """
     image, W = np.asarray(image, float), np.asarray(W, float)
     if image.ndim != 3 or len(image) != 3:
@@ -178,35 +118,38 @@ def mixing(image, W):
     canvas = style.Canvas("A 1 x 1 filter mixes the channels at each place, and nothing else")
     ax, top = canvas.ax, canvas.top + TITLE
     H, width = image.shape[1:]
-    gap = 16
-    large = _whole(min(220 / width, 300 / H))
-    small = large / 3
-    lower = top + gap  # the three channels together are higher than the image
-    box = _draw_colors(ax, image, canvas.left, lower, large)
+    gap, large = 16, _whole(min(220 / width, 300 / H))
+    small, lower = large / 3, top + gap  # the three channels together are higher than the image
+    box = Box(canvas.left, lower, canvas.left + width * large, lower + H * large)
+    extent = (box.left, box.right, box.bottom, box.top)
+    colors = np.clip(np.moveaxis(image, 0, -1), 0, 1)
+    ax.imshow(colors, extent=extent, interpolation="nearest", aspect="auto", zorder=0.8)
     draw_title(ax, Grid(image[0], "input x", letters="(C, H, W)", shape=image.shape), box)
     left = box.right + SIGN
-    style.write(ax, left - SIGN / 2, box.middle, "=", 20, style.MUTED, align="center")
+    draw_sign(ax, left - SIGN / 2, box.middle, "=")
     ends = []
     for k, (name, weight) in enumerate(zip(("red", "green", "blue"), W, strict=True)):
-        y = top + k * (small * H + gap)
-        cbox = draw_image(ax, image[k], left, y, small, BRIGHTNESS, 0, 1)
+        cbox = draw_image(ax, image[k], left, top + k * (small * H + gap), small, BRIGHTNESS, 0, 1)
         style.write(ax, cbox.right + 8, cbox.middle, f"{name}  ·", 12, style.MUTED)
-        ends.append(_draw_weight(ax, cbox.right + 74, cbox.middle, weight, k))
+        x, y = cbox.right + 74, cbox.middle
+        ends.append(Box(x, y - 15, x + 52, y + 15))
+        draw_box(ax, ends[-1], "filter")
+        text = style.format_number(weight, 2)
+        style.write(ax, x + 26, y, text, 13, align="center", gid=f"weight[{k}]")
     f = Grid([[0]], "filter W", "filter", "(C, FH, FW)", (3, 1, 1))
     draw_title(ax, f, ends[0]._replace(top=lower))
     left = ends[0].right + SIGN + 34
-    _gather(ax, ends, left - 12)
-    colors, low, high = _tone(out, signed)
-    obox = draw_image(ax, out, left, lower, large, colors, low, high)
-    draw_title(ax, Grid(out, "output", "output", "(1, OH, OW)", (1, *out.shape)), obox)
+    draw_sum(ax, ends, ends[0].right + 26, left - 12)
+    tone = _tone(out, signed)
+    y = Grid(out, "output", "output", "(1, OH, OW)", (1, *out.shape))
+    obox = draw_picture(ax, y, left, lower, large, *tone)
     figure = canvas.finish(
         obox.right + 100,
         box.bottom + gap,
         f"A {by(image.shape[1:])} colour photograph, its red, green and blue channels, and their "
         f"mixture with the weights {', '.join(f'{w:.2g}' for w in W)}.",
     )
-    label = "response" if signed else "brightness"
-    _draw_bar(figure, colors, low, high, obox.right + 30, box, label)
+    _draw_bar(figure, *tone, obox.right + 30, box, "response" if signed else "brightness")
     return figure
 
 
@@ -227,41 +170,3 @@ def _draw_bar(figure, colors, low, high, left, box, label):
 def _whole(scale):
     """Round a scale above 1 down, so that all pixels are equally large."""
     return float(int(scale)) if scale > 1 else scale
-
-
-def _draw_colors(ax, image, left, top, scale):
-    """Draw a colour image (3, H, W); return its box."""
-    _, H, W = image.shape
-    box = Box(left, top, left + W * scale, top + H * scale)
-    ax.imshow(
-        np.clip(np.moveaxis(image, 0, -1), 0, 1),
-        extent=(box.left, box.right, box.bottom, box.top),
-        interpolation="nearest",
-        aspect="auto",
-        zorder=0.8,
-    )
-    return box
-
-
-def _draw_weight(ax, left, middle, weight, channel):
-    """Draw one weight of a 1 x 1 filter; return its box."""
-    wide, tall = 52, 30
-    box = Box(left, middle - tall / 2, left + wide, middle + tall / 2)
-    ax.add_patch(
-        Rectangle(
-            box[:2], wide, tall, fc=style.tint("filter"), ec=style.tint("filter", 0.75), lw=0.8
-        )
-    )
-    text = style.format_number(weight, 2)
-    style.write(ax, left + wide / 2, middle, text, 13, align="center", gid=f"weight[{channel}]")
-    return box
-
-
-def _gather(ax, boxes, end):
-    """Lead lines from boxes into one plus, and on to `end`."""
-    bus, middle = boxes[0].right + 26, boxes[1].middle
-    lines = [((box.right + 4, box.middle), (bus, box.middle)) for box in boxes]
-    lines += [((bus, boxes[0].middle), (bus, boxes[-1].middle)), ((bus, middle), (end, middle))]
-    ax.add_collection(LineCollection(lines, colors=style.LINE, linewidths=1.4), autolim=False)
-    ax.add_patch(Circle((bus, middle), 11, fc="white", ec=style.LINE, lw=1.4, zorder=3))
-    style.write(ax, bus, middle, "+", 18, style.MUTED, align="center", zorder=4)

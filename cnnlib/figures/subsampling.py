@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from cnnlib.figures import style
-from cnnlib.figures.arithmetic import plane
-from cnnlib.figures.grids import Grid, draw_image, draw_title
+from cnnlib.figures.arithmetic import by, plane
+from cnnlib.figures.grids import Grid, draw_frame, draw_picture
 from cnnlib.figures.training import draw_arrow
 
 SIDE = 196  # of a map in pixels
@@ -16,51 +16,34 @@ LARGEST = 1.7159  # of the scaled tanh
 
 
 def steps(x, sums, out):
-    """Show a map, the sums of its 2 x 2 windows times coefficient plus bias, and the squashed map.
-
-    Parameters
-    ----------
-    x : array_like, shape (H, W)
-        Map before.
-    sums : array_like, shape (OH, OW)
-        What the subsampling makes of it.
-    out : array_like, shape (OH, OW)
-        What the activation makes of that.
-
-    Returns
-    -------
-    Card
-    """
+    """Show a map, the sums of its windows times coefficient plus bias, and the squashed map."""
     x, sums, out = plane(x, "x"), plane(sums, "sums"), plane(out, "out")
     if sums.shape != out.shape:
         raise ValueError(f"sums {sums.shape} and out {out.shape} must have one shape")
-    low, high = out.min(), out.max()
     flat = (np.abs(out) > 0.9 * LARGEST).mean()
     canvas = style.Canvas(f"{100 * flat:.0f} % of the units are driven to the ends of the curve")
     ax, top, left = canvas.ax, canvas.top + 42, canvas.left
     panels = (
-        (x, "map x", "input", "(H, W)"),
-        (sums, "coefficient · sum + bias", "window", "(OH, OW)"),
-        (out, "after the scaled tanh", "output", "(OH, OW)"),
+        Grid(x, "map x"),
+        Grid(sums, "coefficient · sum + bias", "window", "(OH, OW)"),
+        Grid(out, "after the scaled tanh", "output", "(OH, OW)"),
     )
-    for k, (values, name, role, letters) in enumerate(panels):
-        peak = LARGEST if k == 2 else max(np.abs(values).max(), 1e-12)
-        cell = SIDE / max(values.shape)
-        box = draw_image(ax, values, left, top, cell, style.DIVERGING, -peak, peak)
-        draw_title(ax, Grid(values, name, role, letters), box)
-        text = " to ".join(style.format_number(v, 2) for v in (values.min(), values.max()))
-        middle = (box.left + box.right) / 2
-        style.write(ax, middle, box.bottom + 16, f"from {text}", 12, style.MUTED, align="center")
+    for k, grid in enumerate(panels):
+        peak = LARGEST if k == 2 else max(np.abs(grid.values).max(), 1e-12)
+        cell = SIDE / max(grid.values.shape)
+        box = draw_picture(ax, grid, left, top, cell, style.DIVERGING, -peak, peak)
+        ends = (style.format_number(v, 2) for v in (grid.values.min(), grid.values.max()))
+        text, middle = f"from {' to '.join(ends)}", (box.left + box.right) / 2
+        style.write(ax, middle, box.bottom + 16, text, 12, style.MUTED, align="center")
         if k < 2:
-            y = box.middle
-            draw_arrow(ax, [(box.right + 12, y), (box.right + 52, y)])
+            draw_arrow(ax, [(box.right + 12, box.middle), (box.right + 52, box.middle)])
         left = box.right + 64
     figure = canvas.finish(
         left + 30,
         top + SIDE + 26,
-        f"A map of {x.shape[0]} x {x.shape[1]}, subsampled and squashed to {out.shape[0]} x "
-        f"{out.shape[1]}, from {low:.2f} to {high:.2f}; {100 * flat:.0f} % of the units beyond "
-        "nine tenths of the largest value.",
+        f"A map of {by(x.shape)}, subsampled and squashed to {by(out.shape)}, from "
+        f"{out.min():.2f} to {out.max():.2f}; {100 * flat:.0f} % of the units beyond nine tenths "
+        "of the largest value.",
     )
     place = left - 24, top, SIDE
     style.color_bar(figure, style.DIVERGING, -LARGEST, LARGEST, *place, "after the tanh")
@@ -68,19 +51,7 @@ def steps(x, sums, out):
 
 
 def connections(table, chosen=None):
-    """Show which maps each filter sees, as a table of crosses.
-
-    Parameters
-    ----------
-    table : array_like of bool, shape (FN, C)
-        Whether filter f sees map c.
-    chosen : int, optional
-        A filter to point at: its column is outlined.
-
-    Returns
-    -------
-    Card
-    """
+    """Show which maps each filter sees, a table (FN, C) of crosses, and the column `chosen`."""
     table = np.asarray(table, bool)
     if table.ndim != 2 or not table.size:
         raise ValueError(f"a table has shape (FN, C), got {table.shape}")
@@ -95,9 +66,8 @@ def connections(table, chosen=None):
     canvas = style.Canvas(message)
     ax, cell = canvas.ax, 34
     left, top = canvas.left + 96, canvas.top + 44
-    style.write(
-        ax, left, top - 34, f"filters of C3, 0 to {FN - 1}", 12, style.TEXT_COLORS["filter"]
-    )
+    text = f"filters of C3, 0 to {FN - 1}"
+    style.write(ax, left, top - 34, text, 12, style.TEXT_COLORS["filter"])
     style.write(ax, canvas.left, top + C * cell / 2, "maps of S2", 12, style.TEXT_COLORS["input"])
     for f in range(FN):
         style.write(ax, left + (f + 0.5) * cell, top - 13, str(f), 12, align="center")
@@ -111,9 +81,8 @@ def connections(table, chosen=None):
             middle = corner[0] + cell / 2, corner[1] + cell / 2
             style.write(ax, *middle, "x", 13, weight="bold", align="center", gid=f"seen[{f},{c}]")
     if chosen is not None:
-        corner = left + chosen * cell, top
-        edge = style.ROLES["window"]
-        ax.add_patch(Rectangle(corner, cell, C * cell, fill=False, ec=edge, lw=2.5, zorder=3))
+        color = style.ROLES["window"]
+        draw_frame(ax, left + chosen * cell, top, cell, C * cell, color, 2.5, zorder=3)
     return canvas.finish(
         left + FN * cell,
         top + C * cell,

@@ -7,9 +7,9 @@ Only notebooks import this package.
 
 import sys
 
+from cnnlib.widgets.ask import ask
 from cnnlib.widgets.digit_pad import DigitPad
 from cnnlib.widgets.explore import Explorer, explore
-from cnnlib.widgets.prediction import Prediction, ShapePrediction
 from cnnlib.widgets.source import show_source
 from cnnlib.widgets.training_panel import TrainingPanel
 from cnnlib.widgets.window_explorer import WindowExplorer
@@ -17,10 +17,9 @@ from cnnlib.widgets.window_explorer import WindowExplorer
 __all__ = [
     "DigitPad",
     "Explorer",
-    "Prediction",
-    "ShapePrediction",
     "TrainingPanel",
     "WindowExplorer",
+    "ask",
     "explore",
     "show_source",
 ]

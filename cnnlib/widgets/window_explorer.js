@@ -30,6 +30,7 @@ function readers(g, row, column) {
 }
 
 const range = (n) => [...Array(n).keys()];
+const divmod = (k, n) => [Math.floor(k / n), k % n];
 const at = (name, ...index) => `${name}[${index.join(", ")}]`;
 
 // ---- What lights up: one function for each mode --------------------------------------------------
@@ -49,25 +50,22 @@ function convolution(g, { kind, channel, row, column }, say) {
     };
   }
   if (kind === "W") {
-    const cells = range(g.OH * g.OW).map((k) => windowAt(g, Math.floor(k / g.OW), k % g.OW));
-    return {
-      marks: [[`W${channel}`, row, column, 1, 1, "cell"],
-        ...cells.map(([r, c]) => [`x${channel}`, r + row, c + column, 1, 1, "linked"])],
-      lines: [`${say.called(`W${channel}`, row, column)} is used once in each of `
-        + `${count(g.OH * g.OW, "window")}`],
-    };
+    const cells = range(g.OH * g.OW).map((k) => windowAt(g, ...divmod(k, g.OW)));
+    return { marks: [[`W${channel}`, row, column, 1, 1, "cell"],
+      ...cells.map(([r, c]) => [`x${channel}`, r + row, c + column, 1, 1, "linked"])],
+    lines: [`${say.called(`W${channel}`, row, column)} is used in ${count(g.OH * g.OW, "window")}`] };
   }
   if (kind === "b") {
     return { marks: [["b", 0, 0, 1, 1, "cell"], ["out", 0, 0, g.OH, g.OW, "window"]],
       lines: [`The bias ${say("b", 0, 0)} is added to every output`] };
   }
-  const [p, q] = kind === "out" ? [row, column] : [Math.floor(say.step / g.OW), say.step % g.OW];
+  const [p, q] = kind === "out" ? [row, column] : divmod(say.step, g.OW);
   const [r0, c0] = windowAt(g, p, q);
   const products = (c) => range(g.FH * g.FW).map((k) => {
-    const [i, j] = [Math.floor(k / g.FW), k % g.FW];
+    const [i, j] = divmod(k, g.FW);
     return `${say(`x${c}`, r0 + i, c0 + j)}·${say(`W${c}`, i, j)}`;
   }).join(" + ");
-  const bias = say.number("b", 0, 0) === "0" ? "" : ` + ${say("b", 0, 0)} (bias)`;
+  const bias = !g.grids.b || say.number("b", 0, 0) === "0" ? "" : ` + ${say("b", 0, 0)} (bias)`;
   const total = `= ${say.plain("out", p, q)}`;
   const sum = (c) => `<span class="role-output">${g.sums[c][p * g.OW + q]}</span>`;
   return {
@@ -84,9 +82,9 @@ function convolution(g, { kind, channel, row, column }, say) {
 function pooling(g, { kind, channel, row, column }, say) {
   const most = g.mode === "max pooling";
   const winner = (c, p, q) => {
-    const k = g.winners[c][p * g.OW + q];
+    const [i, j] = divmod(g.winners[c][p * g.OW + q], g.FW);
     const [r, s] = windowAt(g, p, q);
-    return [r + Math.floor(k / g.FW), s + k % g.FW];
+    return [r + i, s + j];
   };
   if (kind === "x") {
     const found = readers(g, row, column);
@@ -121,10 +119,10 @@ function pooling(g, { kind, channel, row, column }, say) {
 }
 
 // Row of the matrix <-> output place; column of the matrix <-> channel and element of the window.
-const placeOf = (g, row) => [Math.floor(row / g.OW), row % g.OW];
+const placeOf = (g, row) => divmod(row, g.OW);
 const elementOf = (g, column) => {
-  const k = column % (g.FH * g.FW);
-  return [Math.floor(column / (g.FH * g.FW)), Math.floor(k / g.FW), k % g.FW];
+  const [channel, k] = divmod(column, g.FH * g.FW);
+  return [channel, ...divmod(k, g.FW)];
 };
 const cellsOf = (g, channel, row, column) => readers(g, row, column).map(({ p, q, i, j }) =>
   [p * g.OW + q, (Number(channel) * g.FH + i) * g.FW + j]);
@@ -180,11 +178,10 @@ function backward(g, { kind, channel, row, column }, say) {
     };
   }
   if (kind === "W") {
-    return {
-      marks: [[`W${channel}`, row, column, 1, 1, "cell"],
-        ["dcol", 0, (Number(channel) * g.FH + row) * g.FW + column, g.OH * g.OW, 1, "window"]],
-      lines: [`${say.called(`W${channel}`, row, column)}, times dout, fills one column of dcol`],
-    };
+    const filled = (Number(channel) * g.FH + row) * g.FW + column;
+    return { marks: [[`W${channel}`, row, column, 1, 1, "cell"],
+      ["dcol", 0, filled, g.OH * g.OW, 1, "window"]],
+    lines: [`${say.called(`W${channel}`, row, column)}, times dout, fills one column of dcol`] };
   }
   const [p, q] = kind === "dcol" ? placeOf(g, row) : [row, column];
   const place = p * g.OW + q;
@@ -205,12 +202,11 @@ function backward(g, { kind, channel, row, column }, say) {
 
 const MODES = { convolution, im2col: matrix, backward };
 // The grid whose cells are stepped through, and the cell of it that belongs to a step.
-const stepped = (g, step) => ({
-  im2col: { key: "col", kind: "col", channel: "", row: step, column: null },
-  backward: { key: "dout", kind: "dout", channel: "", row: Math.floor(step / g.OW),
-    column: step % g.OW },
-})[g.mode] ?? { key: g.mode === "convolution" ? "out" : "out0", kind: "out", channel: "",
-  row: Math.floor(step / g.OW), column: step % g.OW };
+const stepped = (g, step) => {
+  const [row, column] = g.mode === "im2col" ? [step, null] : divmod(step, g.OW);
+  const kind = { im2col: "col", backward: "dout" }[g.mode] ?? "out";
+  return { key: g.grids.out0 ? "out0" : kind, kind, channel: "", row, column };
+};
 
 const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const list = (items) => (items.length ? `: ${items.join(", ")}` : "");
@@ -233,8 +229,7 @@ function sidesOf(grid, cell, matrix) {
 function size(g, item, cell, matrix) {
   if (Array.isArray(item)) {
     const rows = item.map((row) => sizeOfRow(g, row, cell, matrix));
-    return [Math.max(...rows.map(([w]) => w)),
-      rows.reduce((sum, [, h]) => sum + h + GAP, -GAP)];
+    return [Math.max(...rows.map(([w]) => w)), rows.reduce((sum, [, h]) => sum + h + GAP, -GAP)];
   }
   const grid = g.grids[item];
   if (!grid) return [SIGN, 20];
@@ -275,7 +270,7 @@ function fit(g, width, height) {
 
 // One grid. Where its numbers are legible every cell is an element; else the numbers are shades on
 // a canvas, and a single cell stands where the keyboard is.
-function gridHTML(key, grid, w, h) {
+function gridHTML(key, grid, w, h, id) {
   const { rows, columns, pad, ring } = grid;
   const [R, C] = [rows + 2 * pad, columns + 2 * pad];
   const [W, H] = [C * w, R * h];
@@ -318,7 +313,7 @@ function gridHTML(key, grid, w, h) {
         M${pad * w} ${pad * h}h${columns * w}v${rows * h}h${-columns * w}z"/>` : ""}
       <path class="lattice${written ? " dashed" : ""}" d="${lines.join("")}"/>
       ${cells.join("")}
-      <path class="unread" d="${hatch}"/><rect class="edge" ${inner}/>
+      <path class="unread" fill="url(#${id})" d="${hatch}"/><rect class="edge" ${inner}/>
       <g class="marks"></g><g class="numbers" aria-hidden="true">${numbers.join("")}</g>
     </svg></div></div>`;
 }
@@ -327,45 +322,43 @@ const label = (grid, row, column) => `${grid.name.replace(/ [xWb](?=\[|$)/, "")}
   + (grid.text ? `: ${grid.text[row * grid.columns + column]}` : "");
 
 // Numbers as shades of the role's colour, or of two colours if some are negative.
-function shade(canvas, grid, colour, signs) {
+function shade(canvas, grid, colour, signs, hidden) {
+  if (!canvas) return;
   const context = canvas.getContext("2d");
   const image = context.createImageData(grid.columns, grid.rows);
   const rgb = (hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
   const colours = (grid.signed ? signs : [colour, colour]).map(rgb);
   for (let k = 0; k < grid.rows * grid.columns; k++) {
     const value = grid.shade.getInt8(k); // -100 to 100
-    const opacity = Math.abs(value) * 2.3 + (grid.signed ? 0 : 20);
+    const opacity = hidden(k) ? 0 : Math.abs(value) * 2.3 + (grid.signed ? 0 : 20);
     image.data.set([...colours[value < 0 ? 0 : 1], opacity], 4 * k);
   }
   context.putImageData(image, 0, 0);
 }
 
-const HATCHING = `<svg width="0" height="0" style="position: absolute" aria-hidden="true">
-  <pattern id="cnnlib-hatching" width="7" height="7" patternUnits="userSpaceOnUse"
+// Of one view only: where JupyterLab skips a cell out of sight, a pattern in it is not drawn.
+const hatching = (id) => `<svg width="0" height="0" style="position: absolute" aria-hidden="true">
+  <pattern id="${id}" width="7" height="7" patternUnits="userSpaceOnUse"
     patternTransform="rotate(45)"><path d="M0 0V7" stroke="#7b8794" stroke-width="2.4"/></pattern>
   </svg>`;
 
 // Where the keyboard is, in a grid without an element for each cell.
-function placeCursor(element, grid, row, column) {
+function placeCursor(element, grid, row, column, name) {
   const attributes = {
-    x: (column + grid.pad) * grid.w,
-    y: (row + grid.pad) * grid.h,
-    width: grid.w,
-    height: grid.h,
-    "aria-label": label(grid, row, column),
-    "aria-rowindex": row + 1,
-    "aria-colindex": column + 1,
+    x: (column + grid.pad) * grid.w, y: (row + grid.pad) * grid.h, width: grid.w, height: grid.h,
+    "aria-label": name, "aria-rowindex": row + 1, "aria-colindex": column + 1,
     "data-at": `${row},${column}`,
   };
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
 }
 
 // What writes the numbers of a picture: `say(key, row, column)` in the colour of its role.
-function speaker(g, step) {
+function speaker(g, step, hidden) {
   const inside = (key, row, column) => row >= 0 && column >= 0
     && row < g.grids[key].rows && column < g.grids[key].columns;
   const number = (key, row, column) => {
     const { text, columns, ring } = g.grids[key];
+    if (hidden(key, row * columns + column)) return "?";
     return inside(key, row, column) ? text?.[row * columns + column] ?? "…" : ring;
   };
   const say = (key, row, column) => `<span class="role-${g.grids[key].role}">`
@@ -397,7 +390,7 @@ function layoutHTML(g, item, cell, matrix) {
     `<div class="row">${row.map((part) => layoutHTML(g, part, cell, matrix)).join("")}</div>`;
   if (Array.isArray(item)) return `<div class="stack">${item.map(rowHTML).join("")}</div>`;
   const grid = g.grids[item];
-  if (grid) return gridHTML(item, grid, ...sidesOf(grid, cell, matrix));
+  if (grid) return gridHTML(item, grid, ...sidesOf(grid, cell, matrix), g.hatching);
   return `<div class="sign${item === "}" ? " brace" : ""}" aria-hidden="true">${item}</div>`;
 }
 
@@ -411,8 +404,8 @@ function textWidth(text, font) {
 function nameSliders(el) {
   const sliders = el.closest(".cnnlib-window-explorer")?.querySelectorAll(".widget-slider") ?? [];
   for (const slider of sliders) {
-    const name = slider.querySelector(".widget-label")?.textContent;
-    slider.querySelector("[role=slider]")?.setAttribute("aria-label", name);
+    slider.querySelector("[role=slider]")?.setAttribute(
+      "aria-label", slider.querySelector(".widget-label")?.textContent);
   }
 }
 
@@ -422,11 +415,14 @@ const CONTROLS = `
   <button type="button" class="next">Step ▶</button>
   <label>speed <input type="range" class="speed" min="1" max="12" value="2"
     aria-label="speed in windows per second"></label>
+  <label class="reveal"><input type="checkbox" class="all"> show all</label>
+  <button type="button" class="reset">Reset</button>
   <span class="where"></span>`;
 
 function render({ model, el }) {
   el.classList.add("cnnlib-view");
-  el.innerHTML = `${HATCHING}<div class="grids" role="group"></div>
+  const id = `hatching-${Math.random().toString(36).slice(2)}`;
+  el.innerHTML = `${hatching(id)}<div class="grids" role="group"></div>
     <p class="message" role="status"></p>
     <div class="controls" role="group" aria-label="Move the window">${CONTROLS}</div>
     <div class="sum" aria-live="polite" aria-atomic="true"></div>
@@ -445,6 +441,7 @@ function render({ model, el }) {
   let g = null; // the picture, with what the layout found out about each grid
   let hover = null; // the cell under the mouse: {key, kind, channel, row, column}
   let focus = null; // the cell with the keyboard's focus
+  let seen = 0; // the last window that has passed: later outputs are blank
   let timer = null; // while playing
   let width = 0; // of the page
   const cursors = {}; // grid -> the [row, column] that a Tab leads to
@@ -457,37 +454,71 @@ function render({ model, el }) {
     return { key, kind, channel, row, column };
   };
 
+  // Whether number k of a grid belongs to a window that has not passed yet.
+  const hidden = (key, k) => {
+    const { filled, matrix: rows, columns } = g.grids[key];
+    return filled && !part("all").checked && (rows ? Math.floor(k / columns) : k) > seen;
+  };
+
   // ---- drawing a picture, lighting up a cell of it
 
   function draw() {
     const held = focus && area.contains(document.activeElement) ? focus : null;
     const picture = model.get("picture");
-    g = { ...picture, grids: {} };
+    if (!g || g.OH !== picture.OH || g.OW !== picture.OW) seen = 0;
+    g = { ...picture, grids: {}, hatching: id };
     for (const [key, grid] of Object.entries(picture.grids)) {
-      const titleWidth = 10 + Math.ceil(Math.max(
-        textWidth(grid.name, "bold 13px"), textWidth(grid.subtitle, "12px")));
+      const widths = [textWidth(grid.name, "bold 13px"), textWidth(grid.subtitle, "12px")];
+      const titleWidth = 10 + Math.ceil(Math.max(...widths));
       const letters = Math.max(1, ...(grid.text ?? []).map((text) => text.length));
       g.grids[key] = { ...grid, titleWidth, letters };
     }
-    hover = null;
-    focus = null;
+    hover = focus = null;
     const { cell: side, matrix: sides } = fit(g, width, look.height);
     area.innerHTML = layoutHTML(g, [g.layout], side, sides);
     area.setAttribute("aria-label", `Window Explorer, ${g.mode}`);
     part("formula").innerHTML = formulaHTML(g);
     for (const [key, grid] of Object.entries(g.grids)) {
-      const canvas = svgOf(key).parentNode.querySelector("canvas");
-      if (canvas) shade(canvas, grid, look.line[grid.role], look.signs);
+      if (!grid.filled) shadeIn(key);
       point(key, ...(cursors[key] ?? [0, 0]));
     }
     if (held && g.grids[held.key]) go(held.key, ...cursors[held.key]);
-    light();
+    part("reveal").hidden = !Object.values(g.grids).some((grid) => grid.filled);
+    pass();
     nameSliders(el);
   }
 
+  function shadeIn(key) {
+    const grid = g.grids[key];
+    const canvas = svgOf(key).parentNode.querySelector("canvas");
+    shade(canvas, grid, look.line[grid.role], look.signs, (k) => hidden(key, k));
+  }
+
+  // The window is at another place: fill in what it has passed.
+  function pass() {
+    seen = Math.max(seen, Math.min(model.get("step"), g.OH * g.OW - 1));
+    for (const key of Object.keys(g.grids).filter((name) => g.grids[name].filled)) {
+      const svg = svgOf(key);
+      svg.querySelectorAll(".numbers text").forEach((text, k) =>
+        text.classList.toggle("blank", hidden(key, k)));
+      svg.querySelectorAll(".box").forEach((box, k) => {
+        box.classList.toggle("blank", hidden(key, k));
+        const [row, column] = box.dataset.at.split(",").map(Number);
+        box.setAttribute("aria-label", named(key, row, column));
+      });
+      shadeIn(key);
+    }
+    light();
+  }
+
+  const named = (key, row, column) => {
+    const [grid, text] = [g.grids[key], label(g.grids[key], row, column)];
+    return hidden(key, row * grid.columns + column) ? text.replace(/:[^:]*$/, ": not yet") : text;
+  };
+
   function light() {
     const step = Math.min(model.get("step"), g.OH * g.OW - 1);
-    const say = speaker(g, step);
+    const say = speaker(g, step, hidden);
     const { marks, lines, place = step } =
       (MODES[g.mode] ?? pooling)(g, hover ?? focus ?? stepped(g, step), say);
     const paths = {};
@@ -522,7 +553,7 @@ function render({ model, el }) {
     cursors[key] = [Math.max(r, 0), Math.max(c, 0)];
     const element = elementAt(key, ...cursors[key]);
     element.setAttribute("tabindex", "0");
-    if (!grid.written) placeCursor(element, grid, ...cursors[key]);
+    if (!grid.written) placeCursor(element, grid, ...cursors[key], named(key, ...cursors[key]));
     return element;
   }
 
@@ -536,7 +567,15 @@ function render({ model, el }) {
     light();
   }
 
+  // Forget what was said of a number that was mistyped.
+  function hush() {
+    if (model.get("stale") || !model.get("message")) return;
+    model.set("message", "");
+    model.save_changes();
+  }
+
   function setStep(step) {
+    hush();
     if (step === model.get("step")) return;
     model.set("step", step);
     model.save_changes();
@@ -561,14 +600,9 @@ function render({ model, el }) {
 
   area.addEventListener("pointermove", (event) => {
     const place = cellAt(event);
-    if (JSON.stringify(place) === JSON.stringify(hover)) return;
-    hover = place;
-    light();
+    if (JSON.stringify(place) !== JSON.stringify(hover)) { hover = place; light(); }
   });
-  area.addEventListener("pointerleave", () => {
-    hover = null;
-    light();
-  });
+  area.addEventListener("pointerleave", () => { hover = null; light(); });
   area.addEventListener("click", onCell(go));
   area.addEventListener("dblclick", onCell(edit));
   area.addEventListener("focusin", ({ target }) => {
@@ -585,6 +619,7 @@ function render({ model, el }) {
   el.addEventListener("focusin", ({ target }) => {
     // JupyterLab takes arrow keys and Enter away from whatever does not carry this itself.
     target.setAttribute("data-lm-suppress-shortcuts", "true");
+    hush();
   });
   area.addEventListener("keydown", (event) => {
     if (!focus || event.target.tagName === "INPUT") return;
@@ -592,24 +627,16 @@ function render({ model, el }) {
     const grid = g.grids[key];
     const all = event.ctrlKey || event.metaKey;
     const moves = {
-      ArrowUp: [row - 1, column],
-      ArrowDown: [row + 1, column],
-      ArrowLeft: [row, column - 1],
-      ArrowRight: [row, column + 1],
-      Home: [all ? 0 : row, 0],
-      End: [all ? grid.rows : row, grid.columns],
-      PageUp: [row - 5, column],
-      PageDown: [row + 5, column],
+      ArrowUp: [row - 1, column], ArrowDown: [row + 1, column],
+      ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1],
+      Home: [all ? 0 : row, 0], End: [all ? grid.rows : row, grid.columns],
+      PageUp: [row - 5, column], PageDown: [row + 5, column],
     };
-    if (moves[event.key]) {
-      go(key, ...moves[event.key]);
-    } else if (grid.edit && (event.key === "Enter" || event.key === "F2")) {
-      edit(key, row, column);
-    } else if (grid.edit && /^[-\d.]$/.test(event.key) && !all && !event.altKey) {
-      edit(key, row, column, event.key);
-    } else {
-      return;
-    }
+    const writes = /^[-\d.]$/.test(event.key) && !all && !event.altKey;
+    if (moves[event.key]) go(key, ...moves[event.key]);
+    else if (grid.edit && writes) edit(key, row, column, event.key);
+    else if (grid.edit && ["Enter", "F2"].includes(event.key)) edit(key, row, column);
+    else return;
     event.preventDefault();
   });
 
@@ -623,9 +650,9 @@ function render({ model, el }) {
     const wide = Math.max(grid.w, 52);
     Object.assign(input, { value: first ?? old, inputMode: "decimal" });
     input.setAttribute("aria-label", `${label(grid, row, column)}, new value`);
-    input.style.left = `${(column + grid.pad + 0.5) * grid.w - wide / 2}px`;
-    input.style.top = `${(row + grid.pad + 0.5) * grid.h - 14}px`;
-    input.style.width = `${wide}px`;
+    const left = (column + grid.pad + 0.5) * grid.w - wide / 2;
+    const top = (row + grid.pad + 0.5) * grid.h - 14; // further left it would be cut off:
+    input.style.cssText = `left: ${Math.max(0, left)}px; top: ${top}px; width: ${wide}px`;
     let open = true;
     const close = (keep, back) => {
       if (!open) return;
@@ -633,7 +660,7 @@ function render({ model, el }) {
       const { value } = input;
       input.remove();
       if (back) go(key, row, column);
-      if (keep && value !== old) model.send({ grid: key, row, column, value });
+      if (keep && value.trim() !== old) model.send({ grid: key, row, column, value });
     };
     input.addEventListener("keydown", (event) => {
       event.stopPropagation();
@@ -655,12 +682,18 @@ function render({ model, el }) {
     part("sum").setAttribute("aria-live", on ? "off" : "polite");
   }
   part("play").addEventListener("click", () => play(timer === null));
-  for (const [name, by] of [["back", -1], ["next", 1]]) {
-    part(name).addEventListener("click", () => {
-      play(false);
-      move(by);
-    });
-  }
+  part("back").addEventListener("click", () => { play(false); move(-1); });
+  part("next").addEventListener("click", () => { play(false); move(1); });
+  part("all").checked = !model.get("reveal");
+  part("all").addEventListener("change", () => pass());
+  part("reset").addEventListener("click", () => {
+    play(false);
+    part("all").checked = !model.get("reveal");
+    setStep(0);
+    seen = 0;
+    pass();
+    model.send({ reset: true });
+  });
   part("speed").addEventListener("input", () => timer !== null && play(true));
   part("formula").addEventListener("click", ({ target }) => {
     const { setting, value } = target.dataset;
@@ -671,14 +704,13 @@ function render({ model, el }) {
 
   const listeners = {
     "change:picture": () => width && draw(),
-    "change:step": () => g && light(),
-    "change:message": () => {
-      part("message").textContent = model.get("message");
-      area.classList.toggle("old", model.get("message") !== "");
-    },
+    "change:step": () => g && pass(),
+    "change:message": () => part("message").replaceChildren(model.get("message")),
+    "change:stale": () => area.classList.toggle("old", model.get("stale")),
   };
   for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
   listeners["change:message"]();
+  listeners["change:stale"]();
   // The first drawing waits until there is a width; others follow when it changes.
   const observer = new ResizeObserver(() => {
     const room = Math.min(868, el.clientWidth) - 12; // the padding is no room

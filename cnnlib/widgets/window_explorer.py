@@ -1,9 +1,8 @@
 """The Window Explorer: a window slides over a grid of numbers, and everything answers at once.
 
-Three parts. `cnnlib.widgets.window_picture` turns numbers and settings into one *picture*: plain
-grids, written numbers, the formula, what could be set instead. The browser
-(``window_explorer.js``) lays the picture out, draws it and lights up what belongs together; it
-computes places, never numbers. `WindowExplorer` stands between them: sliders of ipywidgets,
+`cnnlib.widgets.window_picture` turns numbers and settings into one *picture*: grids, formula, what
+could be set instead. The browser (``window_explorer.js``) lays it out, draws it and lights up what
+belongs together; it computes places, never numbers. `WindowExplorer` stands between them: sliders,
 traits for Python, and one message to the browser for each change.
 """
 
@@ -13,20 +12,12 @@ from pathlib import Path
 import anywidget
 import ipywidgets
 import numpy as np
-from traitlets import Dict, Int, TraitType, Unicode, observe, validate
+from traitlets import Bool, Dict, Int, TraitType, Unicode, observe, validate
 
-from cnnlib.figures import style
+from cnnlib.figures import explorer, style
 from cnnlib.layers import Pooling
 from cnnlib.widgets.static import with_picture
-from cnnlib.widgets.window_picture import (
-    MODES,
-    POOLING,
-    State,
-    picture,
-    sentence,
-    static_picture,
-    words,
-)
+from cnnlib.widgets.window_picture import MODES, POOLING, State, picture, sentence, words
 from cnnlib.windows import conv_output_size, whole_number
 
 # Name -> lowest value and highest value of its slider; a start value may lie above.
@@ -39,6 +30,8 @@ RANGES = {
     "pad": (0, 3),
     "channels": (1, 3),
 }
+LETTERS = {"height": "H", "width": "W", "filter_height": "FH", "filter_width": "FW"}
+LETTERS |= {"stride": "S", "pad": "P", "channels": "C"}
 SLIDERS = ("height", "width", "filter_height", "filter_width", "stride", "pad")
 SETTINGS = ("mode", *RANGES, "bias")
 CHANNELS = 4  # at most: more do not fit below each other
@@ -56,7 +49,9 @@ class _View(anywidget.AnyWidget):
     _css = Path(__file__).with_suffix(".css")
     picture = Dict().tag(sync=True)
     message = Unicode().tag(sync=True)
+    stale = Bool().tag(sync=True)  # the picture is older than the sliders
     step = Int().tag(sync=True)
+    reveal = Bool().tag(sync=True)
     look = Dict().tag(sync=True)  # colours by role; room in pixels and in lines of text
 
 
@@ -69,14 +64,11 @@ class WindowExplorer(ipywidgets.VBox):
         Input; the book's figure 7-4 where left out. At most 4 channels.
     W : array_like, shape (FH, FW) or (C, FH, FW), optional
         One filter; in pooling modes only its size counts.
-    b : float, default 0
-        Bias.
-    stride, pad : int
-        Step S and padding P.
-    mode : str, default the first of `modes`
-        "convolution", "max pooling", "average pooling", "im2col" or "backward".
-    modes : list of str, optional
-        Those offered in a menu; without it there is no menu.
+    b, stride, pad
+        Bias, step S and padding P.
+    mode, modes : str and list of str, optional
+        "convolution", "max pooling", "average pooling", "im2col" or "backward"; `modes` are those
+        offered in a menu.
     dout : array_like, shape (OH, OW), optional
         Gradient of the output, for the mode "backward".
     step : int, default 0
@@ -84,32 +76,16 @@ class WindowExplorer(ipywidgets.VBox):
     sliders : list of str, default all but "channels"
         Which of "height", "width", "filter_height", "filter_width", "stride", "pad" and
         "channels" are shown.
+    bias, formula : bool, default True
+        Whether a bias of 0, and formula (7.1), are shown.
+    reveal : bool, default False
+        Outputs stay blank until the window has passed; the reader may show them all.
 
-    Attributes
-    ----------
-    mode, height, width, filter_height, filter_width, stride, pad, channels, bias, step
-        Settings, to be read and set. What grows gets small whole numbers, always the same.
-    input, filter, gradient : ndarray
-        The numbers; setting them sets the sizes, too.
-    output, output_shape, col, dx
-        What follows from them.
-    controls : dict
-        The sliders, and the menu, by name.
-    message : str
-        Why the sliders' values give no picture; "" where they do.
+    All settings (mode, height, ..., bias, step) can be read and set; what grows gets small whole
+    numbers, always the same. So can `input`, `filter` and `gradient`; `controls` are the sliders.
 
-    Raises
-    ------
-    ValueError
-        If a setting is impossible: from Python the last state stays. From a slider, the sentence
-        is shown instead, and the last picture stays.
-
-    Examples
-    --------
-    >>> explorer = WindowExplorer()
-    >>> explorer.pad = 1
-    >>> explorer.output_shape
-    (4, 4)
+    An impossible setting is a ValueError, and the last state stays; from a slider, the sentence is
+    shown instead.
     """
 
     # Of no type of traitlets: an `Any` would take None without asking `_possible`.
@@ -130,6 +106,9 @@ class WindowExplorer(ipywidgets.VBox):
         dout=None,
         step=0,
         sliders=SLIDERS,
+        bias=True,
+        formula=True,
+        reveal=False,
     ):
         super().__init__()
         self._waiting = True  # while several values are being set
@@ -145,16 +124,10 @@ class WindowExplorer(ipywidgets.VBox):
         every = (CHANNELS, LARGEST, LARGEST)
         self._numbers = {"x": _extended(x, every, 4), "W": _extended(W, every, 3)}
         self._numbers["dout"] = (1 + np.add.outer(2 * np.arange(LARGEST), np.arange(LARGEST))) % 5.0
-        self._view = _View()
-        start = {
-            "mode": mode or self.modes[0],
-            "channels": len(x),
-            **dict(zip(("height", "width"), x.shape[1:], strict=True)),
-            **dict(zip(("filter_height", "filter_width"), W.shape[1:], strict=True)),
-            "stride": stride,
-            "pad": pad,
-            "bias": b,
-        }
+        self._view = _View(reveal=reveal)
+        self._shown = {"bias": bias, "formula": formula}
+        start = (mode or self.modes[0], *x.shape[1:], *W.shape[1:], stride, pad, len(x), b)
+        start = dict(zip(SETTINGS, start, strict=True))
         for name, value in self._check(start).items():
             setattr(self, name, value)
         self.controls = {name: _slider(name, getattr(self, name)) for name in sliders}
@@ -166,18 +139,17 @@ class WindowExplorer(ipywidgets.VBox):
             self.gradient = dout
         self.step = step
         self._redraw()
+        self._start = {name: getattr(self, name) for name in SETTINGS}
+        self._start_numbers = {name: values.copy() for name, values in self._numbers.items()}
         self._view.look = _look(self)
         for control in self.controls.values():
             control.observe(self._moved, "value")
         self._view.observe(self._stepped, "step")
         self._view.on_msg(self._answer)
         columns = "repeat(auto-fit, minmax(300px, 1fr))"
-        menu = [self.controls["mode"]] if "mode" in self.controls else []
-        sliders = ipywidgets.GridBox(
-            [self.controls[name] for name in sliders],
-            layout={"grid_template_columns": columns, "max_width": "860px"},
-        )
-        self.children = [*menu, sliders, self._view]
+        layout = {"grid_template_columns": columns, "max_width": "860px"}
+        controls = ipywidgets.GridBox(list(self.controls.values()), layout=layout)
+        self.children = [controls, self._view]
         self.add_class("cnnlib-window-explorer")
 
     # ---- numbers, for Python ------------------------------------------------------------------
@@ -246,16 +218,10 @@ class WindowExplorer(ipywidgets.VBox):
     @property
     def figure(self):
         """The present state as a static `Card`."""
-        return static_picture(self._state(), self.step)
+        return explorer.draw(self._view.picture, self.step)
 
     def set(self, **settings):
-        """Set several settings at once, and return the explorer.
-
-        Raises
-        ------
-        ValueError
-            If they are impossible together; then none of them is set.
-        """
+        """Set several settings at once; ValueError, and none set, if they do not go together."""
         checked = self._check(settings)
         self._waiting = True
         try:
@@ -269,11 +235,9 @@ class WindowExplorer(ipywidgets.VBox):
     def __repr__(self):
         state = self._state()
         pools = self.mode in POOLING
-        settings = [
-            f"input {_shape(state.x, '(H, W)')}",
-            f"{'window' if pools else 'filter'} {_shape(state.W, '(FH, FW)')}",
-            f"stride {self.stride}, pad {self.pad}",
-        ]
+        settings = [f"input {_shape(state.x, '(H, W)')}"]
+        settings += [f"{'window' if pools else 'filter'} {_shape(state.W, '(FH, FW)')}"]
+        settings += [f"stride {self.stride}, pad {self.pad}"]
         settings += [] if pools else [f"bias {state.b:g}"]
         lines = [f"WindowExplorer, {self.mode}: {', '.join(settings)}"]
         results = {"im2col": ("col", self.col), "backward": ("dx", self.dx)}
@@ -323,8 +287,8 @@ class WindowExplorer(ipywidgets.VBox):
         finally:
             self._waiting = False
         with self._view.hold_sync():
-            self._view.picture = picture(state)
-            self._view.message = ""
+            self._view.picture = picture(state, **self._shown)
+            self._say("")
             self.step = min(self.step, state.dout.size - 1)
 
     def _moved(self, change):
@@ -334,7 +298,18 @@ class WindowExplorer(ipywidgets.VBox):
         try:
             self.set(**self.values)
         except ValueError as error:
-            self._view.message = sentence(str(error))
+            self._say(error, stale=True)
+
+    def _say(self, what, stale=False):
+        """Show a sentence; where it is about the sliders, the picture is no longer theirs."""
+        with self._view.hold_sync():
+            self._view.message, self._view.stale = sentence(str(what)), stale
+
+    def reset(self):
+        """Go back to the first window, and to the settings and numbers of the start."""
+        self._numbers = {name: values.copy() for name, values in self._start_numbers.items()}
+        self.step = 0
+        self.set(**self._start)
 
     def _stepped(self, change):
         """Follow the browser; a step that came too late, for an earlier picture, is dropped."""
@@ -346,17 +321,19 @@ class WindowExplorer(ipywidgets.VBox):
     def _answer(self, view, content, buffers):
         """Do what was asked in the browser: a number edited, an offered setting chosen."""
         try:
-            if "setting" in content:
+            if "reset" in content:
+                self.reset()
+            elif "setting" in content:
                 self.set(**{content["setting"]: content["value"]})
             else:
                 self._edit(content["grid"], content["row"], content["column"], content["value"])
         except ValueError as error:
-            self._view.message = sentence(str(error))
+            self._say(error)
 
     def _edit(self, grid, row, column, value):
         """Set one number, given as text."""
         try:
-            number = float(value.replace("−", "-"))
+            number = float(value.replace("−", "-").replace(",", "."))
         except ValueError:
             number = np.nan
         if not np.isfinite(number):
@@ -379,23 +356,18 @@ class WindowExplorer(ipywidgets.VBox):
 
     def _state(self):
         C, OH, OW = self.channels, *_output_size({name: getattr(self, name) for name in SETTINGS})
-        return State(
-            self.mode,
-            self._numbers["x"][:C, : self.height, : self.width].copy(),
-            self._numbers["W"][:C, : self.filter_height, : self.filter_width].copy(),
-            self.bias,
-            self._numbers["dout"][:OH, :OW].copy(),
-            self.stride,
-            self.pad,
-        )
+        x = self._numbers["x"][:C, : self.height, : self.width].copy()
+        W = self._numbers["W"][:C, : self.filter_height, : self.filter_width].copy()
+        dout = self._numbers["dout"][:OH, :OW].copy()
+        return State(self.mode, x, W, self.bias, dout, self.stride, self.pad)
 
     def _check_names(self, sliders):
         for mode in self.modes:
             if mode not in MODES:
                 raise ValueError(f"mode must be one of {list(MODES)}, got {mode!r}")
-        unknown = [name for name in sliders if name not in RANGES]
-        if unknown:
-            raise ValueError(f"no slider {unknown[0]!r}; there are {list(RANGES)}")
+        for name in sliders:
+            if name not in RANGES:
+                raise ValueError(f"no slider {name!r}; there are {list(RANGES)}")
 
     def _check(self, changes):
         """Return all settings with `changes`, or raise ValueError where the arithmetic forbids."""
@@ -427,12 +399,9 @@ class WindowExplorer(ipywidgets.VBox):
 
 def _output_size(settings):
     """Return OH and OW; the ValueError of `conv_output_size` where no window fits."""
-    return tuple(
-        conv_output_size(
-            settings[size], settings[f"filter_{size}"], settings["stride"], settings["pad"]
-        )
-        for size in ("height", "width")
-    )
+    moves = settings["stride"], settings["pad"]
+    sizes = [(settings[size], settings[f"filter_{size}"]) for size in ("height", "width")]
+    return tuple(conv_output_size(*size, *moves) for size in sizes)
 
 
 def _finite(values, name):
@@ -453,9 +422,8 @@ def _planes(values, name):
     if values.ndim != 3 or 0 in values.shape:
         raise ValueError(f"{name} must be (H, W) or (C, H, W), not empty, got {values.shape}")
     if len(values) > CHANNELS or max(values.shape) > LARGEST:
-        raise ValueError(
-            f"{name} has shape {values.shape}: at most {CHANNELS} channels of {LARGEST} x {LARGEST}"
-        )
+        most = f"at most {CHANNELS} channels of {LARGEST} x {LARGEST}"
+        raise ValueError(f"{name} has shape {values.shape}: {most}")
     return values
 
 
@@ -478,24 +446,19 @@ def _shape(planes, letters):
 
 
 def _label(name, mode="convolution"):
-    """Name a slider in words: in pooling there is a window, and no filter."""
-    name = name.replace("filter", "window") if mode in POOLING else name
-    return words(name)
+    """Name a slider in words, with its letter: in pooling there is a window, and no filter."""
+    text = f"{words(name)} {LETTERS.get(name, '')}".strip()
+    return text.replace("filter", "window") if mode in POOLING else text
 
 
 def _labelled(name):
-    return {
-        "description": _label(name),
-        "style": {"description_width": "8em"},
-        "layout": {"width": "auto", "max_width": "420px"},
-    }
+    layout = {"width": "auto", "max_width": "420px"}
+    return {"description": _label(name), "style": {"description_width": "10em"}, "layout": layout}
 
 
 def _slider(name, value):
     low, high = RANGES[name]
-    return ipywidgets.IntSlider(
-        value, min=low, max=max(high, value), continuous_update=True, **_labelled(name)
-    )
+    return ipywidgets.IntSlider(value, min=low, max=max(high, value), **_labelled(name))
 
 
 def _look(explorer):
@@ -512,9 +475,10 @@ def _look(explorer):
     lines = max(2, -(-terms // 8))  # so many fill one, or 14 where they are short
     if C > 1:
         lines = C * -(-terms // 14) + 1
-    uneven = any(axis["note"] for axis in explorer._view.picture["formula"])
+    formula = explorer._view.picture["formula"]
     moves = highest("stride") > 1 and set(SLIDERS) & set(explorer.controls)
-    notes = 80 if uneven or moves else 0  # what is said where the stride does not divide
+    uneven = formula and (moves or any(axis["note"] for axis in formula))
+    notes = 80 if uneven else 0  # what is said where the stride does not divide
     return {
         "line": style.ROLES,
         "text": style.TEXT_COLORS,

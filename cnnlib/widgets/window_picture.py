@@ -1,8 +1,8 @@
 """What the Window Explorer shows, as plain data: numbers in, one picture out.
 
 A `State` holds numbers and settings and knows everything that follows from them, by way of the
-layers and functions of `cnnlib`. `picture` writes it as grids for the browser, `static_picture`
-as a figure for where nothing runs.
+layers and functions of `cnnlib`. `picture` writes it as grids, for the browser and for
+`cnnlib.figures.explorer`, which draws them where nothing runs.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnlib.figures import convolution, explorer, im2col, pooling, style
+from cnnlib.figures import style
 from cnnlib.figures.arithmetic import counted
 from cnnlib.figures.grids import count_reads
 from cnnlib.layers import Convolution, Pooling
@@ -30,29 +30,13 @@ WRITTEN = 4096  # a grid with more cells is sent without its numbers in writing
 
 @dataclass(frozen=True)
 class State:
-    """Everything a picture depends on.
+    """Everything a picture depends on."""
 
-    Parameters
-    ----------
-    mode : str
-        One of `MODES`.
-    x : ndarray, shape (C, H, W)
-        Input.
-    W : ndarray, shape (C, FH, FW)
-        One filter; pooling takes the size of its window from it.
-    b : float
-        Bias.
-    dout : ndarray, shape (OH, OW)
-        Gradient of the loss by the output, for the mode "backward".
-    stride, pad : int
-        Step S and padding P.
-    """
-
-    mode: str
-    x: np.ndarray
-    W: np.ndarray
+    mode: str  # one of `MODES`
+    x: np.ndarray  # input, shape (C, H, W)
+    W: np.ndarray  # one filter, shape (C, FH, FW); pooling takes the size of its window from it
     b: float
-    dout: np.ndarray
+    dout: np.ndarray  # gradient of the loss by the output, shape (OH, OW), for "backward"
     stride: int
     pad: int
 
@@ -77,22 +61,18 @@ class State:
     @property
     def sums(self):
         """What each channel alone contributes to a convolution, shape (C, OH, OW)."""
-        alone = [
-            Convolution(W[np.newaxis, np.newaxis], np.zeros(1), self.stride, self.pad).forward(
-                x[np.newaxis, np.newaxis], train_flg=False
-            )[0, 0]
-            for x, W in zip(self.x, self.W, strict=True)
-        ]
-        return np.array(alone)
+        return np.einsum("cijpq,cij->cpq", self.windows(0), self.W)
+
+    def windows(self, ring):
+        """All windows of the input in a ring of numbers, shape (C, FH, FW, OH, OW)."""
+        padded = pad_images(self.x[np.newaxis], self.pad, ring)
+        return sliding_windows(padded, *self.W.shape[1:], self.stride)[0]
 
     @property
     def winners(self):
         """Where in its window each maximum stands, counted line by line, shape (C, OH, OW)."""
-        FH, FW, stride, pad = self.settings
-        padded = pad_images(self.x[np.newaxis], pad, -np.inf)
-        windows = sliding_windows(padded, FH, FW, stride)[0]  # (C, FH, FW, OH, OW)
-        C, _, _, OH, OW = windows.shape
-        return windows.reshape(C, FH * FW, OH, OW).argmax(1)
+        C, FH, FW, OH, OW = self.windows(-np.inf).shape
+        return self.windows(-np.inf).reshape(C, FH * FW, OH, OW).argmax(1)
 
     @property
     def col(self):
@@ -116,23 +96,12 @@ class State:
         return col2im(self.dcol, (1, *self.x.shape), *self.settings)[0]
 
 
-def picture(state):
-    """Write a state as what the browser draws.
+def picture(state, bias=True, formula=True):
+    """Write a state as a dict of what the browser draws; ValueError if arithmetic forbids it.
 
-    Parameters
-    ----------
-    state : State
-
-    Returns
-    -------
-    dict
-        ``grids`` by key, ``layout`` (a row of keys and signs, in which a list is a stack of
-        rows), the letters as numbers, ``formula`` for rows and columns, ``summary``.
-
-    Raises
-    ------
-    ValueError
-        If the arithmetic forbids the settings.
+    That is ``grids`` by key, ``layout`` (a row of keys and signs, in which a list is a stack of
+    rows), the letters as numbers, ``formula`` for rows and columns, and ``summary``. `bias` and
+    `formula` say whether a bias of 0, and formula (7.1), are shown.
     """
     C, H, W = state.x.shape
     _, FH, FW = state.W.shape
@@ -140,56 +109,20 @@ def picture(state):
     OW = conv_output_size(W, FW, state.stride, state.pad)
     draw = {"convolution": _convolution, "im2col": _matrix, "backward": _backward}
     grids, layout, summary, more = draw.get(state.mode, _pooling)(state, OH, OW)
-    return {
-        "mode": state.mode,
-        "C": C,
-        "FH": FH,
-        "FW": FW,
-        "OH": OH,
-        "OW": OW,
-        "S": state.stride,
-        "P": state.pad,
-        "grids": grids,
-        "layout": layout,
-        "formula": [_formula(state, "H"), _formula(state, "W")],
-        "summary": summary,
-        **more,
-    }
-
-
-def static_picture(state, step=0):
-    """Draw a state as a figure, for where nothing runs.
-
-    Parameters
-    ----------
-    state : State
-    step : int
-        The window in play.
-
-    Returns
-    -------
-    Card
-    """
-    FH, FW, stride, pad = state.settings
-    several = len(state.x) > 1
-    if state.mode in POOLING:
-        draw = explorer.pooled_channels if several else pooling.window_step
-        x = state.x if several else state.x[0]
-        return draw(x, FH, FW, stride, pad, POOLING[state.mode], step)
-    if state.mode == "im2col":
-        return im2col.layout(state.x, FH, FW, stride, pad, row=step)
-    if state.mode == "backward":
-        return explorer.backward_step(state.dout, state.W, state.x.shape, stride, pad, step)
-    if several:
-        return convolution.channels(state.x, state.W, step, stride, pad, state.b)
-    return convolution.window_step(state.x[0], state.W[0], state.b, stride, pad, step)
+    if not bias and "b" in grids and state.b == 0:
+        del grids["b"]
+        layout = [item for item in layout if item not in ("+", "b")]
+    shown = {"mode": state.mode, "grids": grids, "layout": layout, "summary": summary}
+    letters = {"C": C, "FH": FH, "FW": FW, "OH": OH, "OW": OW, "S": state.stride, "P": state.pad}
+    axes = [_formula(state, letter) for letter in "HW"] if formula else []
+    return shown | letters | {"formula": axes} | more
 
 
 def _convolution(state, OH, OW):
     C = len(state.x)
     grids = _inputs(state) | _filters(state)
     grids["b"] = _grid([[state.b]], "bias b", "bias", "", edit=True)
-    grids["out"] = _grid(state.output[0], "output", "output", "(OH, OW)")
+    grids["out"] = _grid(state.output[0], "output", "output", "(OH, OW)", filled=True)
     more = {}
     lines = [[f"x{c}", "⊛", f"W{c}"] for c in range(C)]
     if C > 1:  # the sum of each channel stands in its line; the browser writes that of the window
@@ -207,7 +140,7 @@ def _pooling(state, OH, OW):
     C = len(state.x)
     grids, out = _inputs(state, "−∞" if state.mode == "max pooling" else "0"), state.output
     for c in range(C):
-        grids[f"out{c}"] = _grid(out[c], _named("output", c, C), "output", "(OH, OW)")
+        grids[f"out{c}"] = _grid(out[c], _named("output", c, C), "output", "(OH, OW)", filled=True)
     more = {"count": str(state.W[0].size)}
     if state.mode == "max pooling":
         more["winners"] = state.winners.reshape(C, -1).tolist()
@@ -219,13 +152,14 @@ def _matrix(state, OH, OW):
     C, col = len(state.x), state.col
     grids = _inputs(state)
     grids["reads"] = _grid(state.reads, "times in col", "padding", "(H, W)")
-    grids["col"] = _grid(col, "col", "input", "(N·OH·OW, C·FH·FW)", matrix=True)
+    grids["col"] = _grid(col, "col", "input", "(N·OH·OW, C·FH·FW)", matrix=True, filled=True)
     stack = [*([f"x{c}"] for c in range(C)), ["reads"]]
     ratio = style.ratio_text(col.size / state.x.size)
+    times = "as many" if col.size == state.x.size else f"{ratio} times as many"
     summary = [
         f"output (OH, OW) = ({OH}, {OW}): a row of col for each place, a column for each filter "
         "element",
-        f"{counted(state.x.size, 'number')} in x, {col.size} in col: {ratio} times as many",
+        f"{counted(state.x.size, 'number')} in x, {col.size} in col: {times}",
     ]
     return grids, [stack, "→", "col"], summary, {}
 
@@ -235,16 +169,7 @@ def _backward(state, OH, OW):
     grids = {"dout": _grid(state.dout, "dout", "gradient", "(OH, OW)", edit=True)}
     grids |= _filters(state)
     grids["dcol"] = _grid(dcol, "dcol", "gradient", "(N·OH·OW, C·FH·FW)", matrix=True)
-    for c, plane in enumerate(state.dx):
-        grids[f"dx{c}"] = _grid(
-            plane,
-            _named("dx", c, C),
-            "gradient",
-            "(H, W)",
-            pad=state.pad,
-            ring="",
-            hatched=_unread(state),
-        )
+    grids |= _padded(state, state.dx, "dx", "dx", "gradient", ring="")
     filters, gradients = ([[f"{name}{c}"] for c in range(C)] for name in ("W", "dx"))
     summary = [
         f"output and dout (OH, OW) = ({OH}, {OW}); dcol = dout · W, laid out as im2col lays out x",
@@ -255,20 +180,16 @@ def _backward(state, OH, OW):
 
 
 def _inputs(state, ring="0"):
-    """Make the grids of the input channels, with their padding."""
-    C = len(state.x)
+    return _padded(state, state.x, "x", "input x", "input", ring=ring, edit=True)
+
+
+def _padded(state, planes, key, name, role, **more):
+    """Make the grids of all channels, with their padding and what no window reads."""
+    more |= {"pad": state.pad, "hatched": _unread(state)}
+    named = [_named(name, c, len(planes)) for c in range(len(planes))]
     return {
-        f"x{c}": _grid(
-            plane,
-            _named("input x", c, C),
-            "input",
-            "(H, W)",
-            pad=state.pad,
-            ring=ring,
-            hatched=_unread(state),
-            edit=True,
-        )
-        for c, plane in enumerate(state.x)
+        f"{key}{c}": _grid(plane, named[c], role, "(H, W)", **more)
+        for c, plane in enumerate(planes)
     }
 
 
@@ -286,7 +207,19 @@ def _unread(state):
     return np.argwhere(count_reads(state.x.shape[1:], (FH, FW), stride, pad) == 0).tolist()
 
 
-def _grid(values, name, role, letters, *, pad=0, ring="0", hatched=(), edit=False, matrix=False):
+def _grid(
+    values,
+    name,
+    role,
+    letters,
+    *,
+    pad=0,
+    ring="0",
+    hatched=(),
+    edit=False,
+    matrix=False,
+    filled=False,
+):
     """Describe one grid for the browser; ``shade`` colours cells too small for numbers."""
     values = np.asarray(values, dtype=float)
     rows, columns = values.shape
@@ -309,6 +242,7 @@ def _grid(values, name, role, letters, *, pad=0, ring="0", hatched=(), edit=Fals
         "hatched": list(hatched),
         "edit": edit,
         "matrix": matrix,
+        "filled": filled,  # as the window passes
     }
 
 

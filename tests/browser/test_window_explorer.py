@@ -13,7 +13,7 @@ import pytest
 
 from cnnlib import conv_output_size
 from cnnlib.widgets import WindowExplorer
-from cnnlib.widgets.window_explorer import SLIDERS
+from cnnlib.widgets.window_explorer import LETTERS, SLIDERS
 from cnnlib.widgets.window_picture import MODES
 
 from .lab import running_lab, what_is_missing
@@ -21,6 +21,7 @@ from .test_lab import press
 
 CELLS = {
     **{mode: f"WindowExplorer(mode={mode!r})" for mode in MODES},
+    "revealed": "WindowExplorer(sliders=[], bias=False, formula=False, reveal=True)",
     "channels": "WindowExplorer(np.arange(50).reshape(2, 5, 5) % 4, b=1, pad=1)",
     "image": "WindowExplorer(load_digits28()[0][0][3, 0], [[-1, 0, 1]] * 3, pad=1)",
     "image im2col": "WindowExplorer(load_digits28()[0][0][3, 0], np.ones((5, 5)), mode='im2col')",
@@ -113,14 +114,14 @@ def assert_shows(page, name, explorer):
         assert [float(t.replace("−", "-")) for t in texts] == explorer.output.ravel().tolist()
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", [name for name in CELLS if name != "revealed"])
 def test_each_slider_by_keyboard(page, name):
     explorer, times, wrong = twin(name), [], []
     assert_shows(page, name, explorer)
     cell = area(page, name)
     for setting in SLIDERS:
         label = re.sub("^filter", "(filter|window)", setting.replace("_", " "))
-        handle = cell.get_by_role("slider", name=re.compile(f"^{label}$"))
+        handle = cell.get_by_role("slider", name=re.compile(f"^{label} {LETTERS[setting]}$"))
         end = float(handle.get_attribute("aria-valuemax")) == getattr(explorer, setting)
         keys = ("ArrowLeft", "ArrowRight") if end else ("ArrowRight", "ArrowLeft")
         for key, by in zip(keys, (1, -1), strict=True):
@@ -140,7 +141,7 @@ def test_each_slider_by_keyboard(page, name):
 def test_an_impossible_slider_says_so_and_keeps_the_picture(page):
     explorer = twin("convolution")
     cell = area(page, "convolution")
-    handle = cell.get_by_role("slider", name="filter height")
+    handle = cell.get_by_role("slider", name="filter height FH")
     handle.focus()
     handle.press("End")
     message = cell.locator(".message")
@@ -297,12 +298,76 @@ def test_keyboard_alone_moves_edits_and_plays(page):
     assert not page.console_errors
 
 
+def filled(page, name):
+    """Read the output as it is seen, with "" for a blank cell."""
+    texts = grid(page, name, "out").locator(".numbers text")
+    return [t.inner_html() if t.is_visible() else "" for t in texts.all()]
+
+
+def test_outputs_fill_as_the_window_passes(page):
+    name, cell = "revealed", area(page, "revealed")
+    page.mouse.move(5, 5)
+    assert set(twin(name)._view.picture["grids"]) == {"x0", "W0", "out"}
+    assert cell.locator(".formula").inner_text() == "output (OH, OW) = (2, 2)"
+    assert filled(page, name) == ["15", "", "", ""]
+    hover(page, name, "out", 1, 1)
+    assert said(page, name).endswith("= ?")
+    page.mouse.move(5, 5)
+    cell.locator(".next").press("Enter")
+    cell.locator(".where", has_text="window 2 of 4").wait_for()
+    assert filled(page, name) == ["15", "16", "", ""]
+    cell.locator(".back").press("Enter")
+    assert filled(page, name) == ["15", "16", "", ""]
+    cell.locator(".all").check()
+    assert filled(page, name) == ["15", "16", "6", "15"]
+    grid(page, name, "x0").locator('[data-at="0,0"]').dblclick()
+    page.keyboard.type("0")
+    page.keyboard.press("Enter")
+    grid(page, name, "out").locator('[aria-label="output row 0 column 0: 13"]').wait_for()
+    cell.locator(".next").press("Enter")
+    cell.locator(".reset").press("Enter")
+    grid(page, name, "out").locator('[aria-label="output row 0 column 0: 15"]').wait_for()
+    assert filled(page, name) == ["15", "", "", ""]
+    assert "window 1 of 4" in cell.inner_text()
+    assert not page.console_errors
+
+
+def test_a_mistyped_number_is_told_and_forgotten(page):
+    name, cell = "revealed", area(page, "revealed")
+    for typed, shown in (("1,5", "1.5"), ("1.2.3", "1.5")):
+        grid(page, name, "x0").locator('[data-at="1,0"]').dblclick()
+        field = cell.locator(".grids input")
+        room = cell.locator(".grids").bounding_box()
+        assert field.bounding_box()["x"] >= room["x"]
+        field.fill(typed)
+        field.press("Enter")
+        grid(page, name, "x0").locator(f'[aria-label="input row 1 column 0: {shown}"]').wait_for()
+    cell.locator(".message", has_text="is not a number").wait_for()
+    assert "old" not in cell.locator(".grids").get_attribute("class")
+    page.keyboard.press("ArrowRight")
+    cell.locator(".message").wait_for(state="hidden")
+    cell.locator(".reset").press("Enter")
+    assert not page.console_errors
+
+
+def test_each_view_has_a_hatching_of_its_own(page):
+    ids = page.locator(".cnnlib-view pattern").evaluate_all("all => all.map(p => p.id)")
+    assert len(set(ids)) == len(ids) == len(CELLS)
+    for name, id in zip(CELLS, ids, strict=True):
+        fills = (
+            area(page, name)
+            .locator(".unread")
+            .evaluate_all("all => all.map(p => p.getAttribute('fill'))")
+        )
+        assert set(fills) == {f"url(#{id})"}
+
+
 def test_an_offer_is_taken(page):
     name, cell = "im2col", area(page, "im2col")
-    handle = cell.get_by_role("slider", name=re.compile("^height$"))
+    handle = cell.get_by_role("slider", name="height H")
     handle.focus()
     handle.press("ArrowRight")
-    handle = cell.get_by_role("slider", name="stride")
+    handle = cell.get_by_role("slider", name="stride S")
     handle.focus()
     handle.press("ArrowRight")
     handle.press("ArrowRight")
