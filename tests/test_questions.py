@@ -4,11 +4,20 @@ import ast
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cnnlib import naive
+from cnnlib.classics import AlexNet, LocalResponseNormalization
+from cnnlib.datasets import load_digits28
 from cnnlib.exercises import progress, questions, solved
+from cnnlib.gradients import gradient_check
+from cnnlib.layers import Convolution, Sigmoid
+from cnnlib.networks import SimpleConvNet, filter_history
 from cnnlib.widgets import ask
 from cnnlib.widgets.ask import ChoiceQuestion, ShapeQuestion
+from cnnlib.widgets.window_explorer import BOOK_FILTER, BOOK_INPUT
+from cnnlib.windows import im2col, sliding_windows
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 ALL = [(chapter, name) for chapter, found in questions.load_questions().items() for name in found]
@@ -151,3 +160,107 @@ def test_a_question_counts_among_the_exercises():
     entry = enter(ask(*SHAPE), "many")
     assert progress("7.4").states == {SHAPE: "not started"}  # no answer yet
     assert enter(entry, "90, 75").correct and progress("7.4").solved == 1
+
+
+def shares_of_small_shifts(window):
+    """Say how often a pixel that moves one to the right stays in its window."""
+    return np.mean([place % window < window - 1 for place in range(4)])
+
+
+def first_loss():
+    (x, t), _ = load_digits28()
+    return f"{SimpleConvNet(rng=0).loss(x[:100], t[:100]):.2f}"
+
+
+def wrong_without_relu():
+    net = SimpleConvNet((1, 8, 8), {"filter_num": 4, "filter_size": 3, "pad": 1, "stride": 1}, 10,
+                        weight_init_std=0.3, rng=0, dtype=float)  # fmt: skip
+    x, t = np.random.default_rng(0).random((6, 1, 8, 8)), np.arange(6)
+    net.layers["Relu1"].backward = lambda dout: dout
+    found = gradient_check(net, x, t, samples=20)
+    return ", ".join(name for name, report in found.items() if not report.ok)
+
+
+def parameters_of_the_two():
+    fully = 28 * 28 * 16 + 16 + 2 * (16 * 16 + 16)
+    convolutional = 9 * 16 + 16 + 2 * (9 * 16 * 16 + 16)
+    ends = [16 * 100 + 100, 7 * 7 * 16 * 100 + 100]
+    return "convolutional" if convolutional + ends[1] > 2 * (fully + ends[0]) else "another"
+
+
+def brightness():
+    W = np.array([[[[0, 1, 0], [1, -4, 1], [0, 1, 0]]]], float)
+    out = Convolution(W, np.array([0.5]), pad=1).forward(np.full((1, 1, 6, 6), 0.7))[0, 0]
+    assert np.allclose(out[1:-1, 1:-1], 0.5) and (out[0] < 0.4).all()
+    return "0.5 inside, less along the border"
+
+
+def fading():
+    layer = Sigmoid()
+    layer.forward(np.zeros(1))  # where the slope is steepest
+    left = layer.backward(np.ones(1))[0] ** 10
+    return {-6: "about a millionth"}[round(np.log10(left))]
+
+
+def answer_of_lrn():
+    x = np.random.default_rng(0).random((1, 6, 9, 9)) * 2
+    shares = LocalResponseNormalization().forward(x) / x
+    assert shares.min() > 0.99 * shares.max() and shares.max() < 0.9
+    return "all channels keep the same share"
+
+
+def order_of_the_axes():
+    labelled = np.arange(48).reshape(2, 2, 3, 4)
+    right = im2col(labelled, 2, 2)
+    assert not np.array_equal(sliding_windows(labelled, 2, 2).reshape(right.shape), right)
+    return "the right shape, wrong numbers"
+
+
+def work_of_alexnet():
+    return max(AlexNet(rng=0).table(), key=lambda row: row.multiplications).name
+
+
+def growth_of_the_weights():
+    _, history = filter_history()
+    assert history[-1].std() > 5 * history[0].std()
+    return "many times larger"
+
+
+def first_output():
+    x, W = (np.array(values)[None, None].astype(float) for values in (BOOK_INPUT, BOOK_FILTER))
+    return f"{naive.convolve(x, W)[0, 0, 0, 0]:.0f}"
+
+
+# What a question of the file states, worked out once more; the other two of 7.6 are asserted by
+# the cells time-proof and class-proof of the notebook.
+STATED = {
+    ("7.1", "more parameters"): parameters_of_the_two,
+    ("7.2", "first output"): first_output,
+    ("7.3", "small shifts"): lambda: f"{shares_of_small_shifts(4):.0%}",
+    ("7.4", "order of the axes"): order_of_the_axes,
+    ("7.5", "first loss"): first_loss,
+    ("7.5", "broken ReLU"): wrong_without_relu,
+    ("7.6", "size of the weights"): growth_of_the_weights,
+    ("7.7", "where the work is"): work_of_alexnet,
+    ("7.7", "fading"): fading,
+    ("7.7", "neighbours in LRN"): answer_of_lrn,
+    ("7.8", "small windows or large ones"): lambda: {
+        True: "one layer of 5 x 5",
+        False: "two layers of 3 x 3",
+    }[64 * 64 * 25 + 64 > 2 * (64 * 64 * 9 + 64)],
+    ("7.8", "rows of im2col"): lambda: {
+        10 * 28**2: "each place of the window in each image",
+    }[len(im2col(np.zeros((10, 3, 32, 32)), 5, 5))],
+    ("7.8", "even brightness"): brightness,
+}
+IN_THE_NOTEBOOK = {("7.6", "likeness over time"), ("7.6", "rise with depth")}
+
+
+@pytest.mark.parametrize("key", STATED)
+def test_what_the_file_states_is_so(key):
+    assert ask(*key).answer == STATED[key]()
+
+
+def test_every_stated_answer_is_worked_out_somewhere():
+    stated = {key for key in ALL if "answer" in questions.load_questions()[key[0]][key[1]]}
+    assert stated == set(STATED) | IN_THE_NOTEBOOK

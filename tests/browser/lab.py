@@ -96,12 +96,7 @@ class Lab:
         Raises AssertionError where a cell did not run, or failed without being tagged
         ``raises-exception``. What the browser complains of is kept in ``console_errors``.
         """
-        self.console_errors = []
-        page = self.browser.new_page(viewport={"width": 1280, "height": height})
-        page.on("console", self._keep)
-        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
-        page.goto(f"{self.url}/lab/tree/{quote(name)}?token={TOKEN}&reset")
-        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext")
+        page = self.open_without_running(name, height)
         page.evaluate(RUN_ALL)
         page.wait_for_function(HAS_RUN, timeout=1000 * RUN_SECONDS)
         for i, cell in enumerate(page.evaluate(CELLS), start=1):
@@ -109,6 +104,16 @@ class Lab:
             assert cell["count"] == i, f"{name}, cell {cell['id']}: count {cell['count']}, not {i}"
         page.wait_for_function(WIDGETS_ARE_THERE)
         page.wait_for_timeout(500)  # what is inside a box comes after the box
+        return page
+
+    def open_without_running(self, name, height=1000):
+        """Open a notebook as it is stored, and return the page."""
+        self.console_errors = []
+        page = self.browser.new_page(viewport={"width": 1280, "height": height})
+        page.on("console", self._keep)
+        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
+        page.goto(f"{self.url}/lab/tree/{quote(name)}?token={TOKEN}&reset")
+        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext")
         return page
 
     def close(self):
@@ -171,7 +176,9 @@ def _server(folder, theme):
     command += ["--LabApp.expose_app_in_browser=True"]
     url, log = f"http://127.0.0.1:{port}", folder / "log"
     with log.open("wb") as output:
-        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        server = subprocess.Popen(  # there, as `make lab`, for jupyter_server_config.py
+            command, env=environment, stdout=output, stderr=output, cwd=NOTEBOOKS.parent
+        )
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _answers(url):

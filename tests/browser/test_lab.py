@@ -44,6 +44,12 @@ WATCH = """handle => {
     requestAnimationFrame(look);
   }, {capture: true, once: true});
 }"""
+# Of each stored output with a PNG, whether it would rather be shown as a widget.
+STORED = """() => jupyterapp.shell.currentWidget.content.widgets
+  .flatMap(cell => cell.model.type === "code" ? cell.model.outputs.toJSON() : [])
+  .map(output => Object.keys(output.data || {}))
+  .filter(kinds => kinds.includes("image/png"))
+  .map(kinds => kinds.some(kind => kind.includes("widget-view")))"""
 
 
 def press(slider, key):
@@ -100,3 +106,19 @@ def test_notebook_in_jupyterlab(lab, path):
         print("the height changes: " + ", ".join(growths))
     wrong += lab.console_errors
     assert not wrong, f"{path.name}:\n" + "\n".join(wrong)
+
+
+def test_a_saved_notebook_shows_its_pictures_without_a_kernel(lab):
+    page = lab.open_and_run("7.1-overall-structure.ipynb")
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
+    lab.close()  # the page and its kernel
+    page = lab.open_without_running("7.1-overall-structure.ipynb")
+    views = page.locator(".jp-OutputArea-output")
+    shown = page.locator(".jp-OutputArea-output img")
+    shown.first.wait_for()
+    page.wait_for_timeout(1000)  # a view that found no model would say so by now
+    stored = page.evaluate(STORED)
+    assert shown.count() == len(stored) > 2 and set(stored) == {False}
+    assert views.get_by_text("model not found").count() == 0
+    assert not lab.console_errors
