@@ -13,7 +13,7 @@ this is %d.%d; name another one: make ... PYTHON=python3.12' % sys.version_info[
 .PHONY: lab test notebooks bench bench-scaling site test-site address clean
 
 lab: $(VENV)/lab.stamp
-	$(BIN)/python -m jupyterlab --notebook-dir notebooks $(ARGS)
+	$(BIN)/python -m jupyterlab --notebook-dir notebooks --config jupyter_server_config.py $(ARGS)
 
 test: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
-"""What JupyterLab reads when it is started here: `make lab`, Binder, a hub.
+"""Settings of JupyterLab, as `make lab` starts it.
 
 A widget that has been saved opens without its kernel as "Error displaying widget: model not
 found", and hides the picture that stands beside it. So where a picture or a page of text is
-stored, the widget is not. Elsewhere: ``jupyter lab --config=jupyter_server_config.py``.
+stored, the widget is not. On a hub, too: ``jupyter lab --config jupyter_server_config.py``.
 """
 
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -14,6 +14,7 @@ from cnnlib.exercises import progress, questions, solved
 from cnnlib.gradients import gradient_check
 from cnnlib.layers import Convolution, Sigmoid
 from cnnlib.networks import SimpleConvNet, filter_history
+from cnnlib.visualize import receptive_fields
 from cnnlib.widgets import ask
 from cnnlib.widgets.ask import ChoiceQuestion, ShapeQuestion
 from cnnlib.widgets.window_explorer import BOOK_FILTER, BOOK_INPUT
@@ -217,7 +218,15 @@ def order_of_the_axes():
 
 
 def work_of_alexnet():
-    return max(AlexNet(rng=0).table(), key=lambda row: row.multiplications).name
+    net = AlexNet(rng=0)
+    assert round(net.layers["Conv2"].W.size / net.layers["Conv1"].W.size) == 9  # as a reply says
+    return max(net.table(), key=lambda row: row.multiplications).name
+
+
+def more_parameters_for_the_same_field():
+    assert receptive_fields([(5, 1)])[-1].size == receptive_fields([(3, 1), (3, 1)])[-1].size
+    large = 64 * 64 * 25 + 64 > 2 * (64 * 64 * 9 + 64)
+    return "one layer of 5 x 5" if large else "two layers of 3 x 3"
 
 
 def growth_of_the_weights():
@@ -244,10 +253,7 @@ STATED = {
     ("7.7", "where the work is"): work_of_alexnet,
     ("7.7", "fading"): fading,
     ("7.7", "neighbours in LRN"): answer_of_lrn,
-    ("7.8", "small windows or large ones"): lambda: {
-        True: "one layer of 5 x 5",
-        False: "two layers of 3 x 3",
-    }[64 * 64 * 25 + 64 > 2 * (64 * 64 * 9 + 64)],
+    ("7.8", "small windows or large ones"): more_parameters_for_the_same_field,
     ("7.8", "rows of im2col"): lambda: {
         10 * 28**2: "each place of the window in each image",
     }[len(im2col(np.zeros((10, 3, 32, 32)), 5, 5))],

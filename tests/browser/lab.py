@@ -174,11 +174,10 @@ def _server(folder, theme):
     command += [f"--ServerApp.root_dir={folder / 'notebooks'}", f"--ServerApp.port={port}"]
     command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"]
     command += ["--LabApp.expose_app_in_browser=True"]
+    command += [f"--config={NOTEBOOKS.parent / 'jupyter_server_config.py'}"]  # as `make lab`
     url, log = f"http://127.0.0.1:{port}", folder / "log"
     with log.open("wb") as output:
-        server = subprocess.Popen(  # there, as `make lab`, for jupyter_server_config.py
-            command, env=environment, stdout=output, stderr=output, cwd=NOTEBOOKS.parent
-        )
+        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _answers(url):
