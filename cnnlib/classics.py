@@ -14,14 +14,7 @@ and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (2
 import numpy as np
 
 from cnnlib.fast import Convolution, Pooling
-from cnnlib.layers import (
-    Affine,
-    Dropout,
-    Layer,
-    Relu,
-    SoftmaxWithLoss,
-    class_indices,
-)
+from cnnlib.layers import Affine, Dropout, Layer, Relu, SoftmaxWithLoss, class_indices
 from cnnlib.networks import Stack, activation_layer
 from cnnlib.windows import (
     check_float,
@@ -40,7 +33,7 @@ class LeNet(Stack):
 
     Parameters
     ----------
-    input_dim, output_size, weight_init_std, dtype, rng
+    input_dim, output_size, dtype, rng
         As for `cnnlib.networks.DeepConvNet`.
     pad : int, default 2
         Zero padding of the first convolution.
@@ -53,7 +46,6 @@ class LeNet(Stack):
         input_dim=(1, 28, 28),
         output_size=10,
         pad=2,
-        weight_init_std=None,
         activation="sigmoid",
         pooling="average",
         *,
@@ -61,19 +53,18 @@ class LeNet(Stack):
         rng=None,
     ):
         super().__init__(input_dim, dtype, rng)
-        self.weight_init_std = weight_init_std
         squash, self.gain = activation_layer(activation)
-        self._add_convolution("C1", 6, 5, pad=pad)
-        self._add("Act1", squash())
-        self._add("S2", Pooling(2, 2, stride=2, mode=pooling))
-        self._add_convolution("C3", 16, 5)
-        self._add("Act3", squash())
-        self._add("S4", Pooling(2, 2, stride=2, mode=pooling))
-        self._add_convolution("C5", 120, 5)
-        self._add("Act5", squash())
-        self._add_affine("F6", 84)
-        self._add("Act6", squash())
-        self._add_affine("Output", output_size)
+        self.add_convolution("C1", 6, 5, pad=pad)
+        self.add("Act1", squash())
+        self.add("S2", Pooling(2, 2, stride=2, mode=pooling))
+        self.add_convolution("C3", 16, 5)
+        self.add("Act3", squash())
+        self.add("S4", Pooling(2, 2, stride=2, mode=pooling))
+        self.add_convolution("C5", 120, 5)
+        self.add("Act5", squash())
+        self.add_affine("F6", 84)
+        self.add("Act6", squash())
+        self.add_affine("Output", output_size)
 
 
 class LocalResponseNormalization(Layer):
@@ -211,7 +202,7 @@ class AlexNet(Stack):
 
     Parameters
     ----------
-    input_dim, output_size, hidden_size, dropout_ratio, weight_init_std, dtype, rng
+    input_dim, output_size, hidden_size, dropout_ratio, dtype, rng
         As for `cnnlib.networks.DeepConvNet`. The paper says 224 for H and W, but 227 gives its
         55 x 55; and it draws all weights with 0.01.
     filter_nums : tuple of five int
@@ -233,7 +224,6 @@ class AlexNet(Stack):
         first_filter=(11, 4, 0),
         second_filter=(5, 1, 2),
         dropout_ratio=0.5,
-        weight_init_std=None,
         groups=2,
         normalize=True,
         *,
@@ -241,7 +231,6 @@ class AlexNet(Stack):
         rng=None,
     ):
         super().__init__(input_dim, dtype, rng)
-        self.weight_init_std, self.gain = weight_init_std, 2.0
         if np.shape(filter_nums) != (5,):
             raise ValueError(f"filter_nums must be five numbers, got {filter_nums}")
         for name, window in (("first_filter", first_filter), ("second_filter", second_filter)):
@@ -249,17 +238,17 @@ class AlexNet(Stack):
                 raise ValueError(f"{name} must be numbers (size, stride, pad), got {window}")
         windows = (first_filter, second_filter, (3, 1, 1), (3, 1, 1), (3, 1, 1))
         for i, (filter_num, window) in enumerate(zip(filter_nums, windows, strict=True), start=1):
-            self._add_convolution(f"Conv{i}", filter_num, *window, groups if i in (2, 4, 5) else 1)
-            self._add(f"Relu{i}", Relu())
+            self.add_convolution(f"Conv{i}", filter_num, *window, groups if i in (2, 4, 5) else 1)
+            self.add(f"Relu{i}", Relu())
             if normalize and i in (1, 2):
-                self._add(f"Norm{i}", LocalResponseNormalization())
+                self.add(f"Norm{i}", LocalResponseNormalization())
             if i in (1, 2, 5):
-                self._add(f"Pool{i}", Pooling(3, 3, stride=2))
+                self.add(f"Pool{i}", Pooling(3, 3, stride=2))
         for i in (6, 7):
-            self._add_affine(f"Affine{i}", hidden_size)
-            self._add(f"Relu{i}", Relu())
-            self._add(f"Dropout{i}", Dropout(dropout_ratio, self.rng))
-        self._add_affine("Affine8", output_size)
+            self.add_affine(f"Affine{i}", hidden_size)
+            self.add(f"Relu{i}", Relu())
+            self.add(f"Dropout{i}", Dropout(dropout_ratio, self.rng))
+        self.add_affine("Affine8", output_size)
 
     @classmethod
     def small(cls, input_dim=(1, 28, 28), output_size=10, **keywords):
@@ -268,13 +257,14 @@ class AlexNet(Stack):
         sizes |= {"first_filter": (5, 1, 2), "groups": 1}
         return cls(input_dim, output_size, **(sizes | keywords))
 
-    def _add_convolution(self, name, filter_num, filter_size, stride=1, pad=0, groups=1):
+    def add_convolution(self, name, filter_num, filter_size, stride=1, pad=0, groups=1):
+        """Append a convolution; with several groups of channels, each is filtered by itself."""
         if groups == 1:
-            return super()._add_convolution(name, filter_num, filter_size, stride, pad)
+            return super().add_convolution(name, filter_num, filter_size, stride, pad)
         FN, FH = whole_number("filter_num", filter_num), whole_number("filter_size", filter_size)
         C = _per_group(whole_number("groups", groups), "channels C", self._shape[0])
         W = self._weights((FN, C, FH, FH), C * FH * FH)
-        self._add(name, GroupedConvolution(W, 0, stride, pad, groups))
+        self.add(name, GroupedConvolution(W, 0, stride, pad, groups))
 
 
 class Subsampling(Layer):
@@ -537,13 +527,13 @@ class LeNet5(Stack):
             "F6": Affine(even((120, 84), 120), 0),
         }
         for name, layer in layers.items():
-            self._add(name, layer)
-            self._add(f"Tanh{name[1]}", ScaledTanh())
+            self.add(name, layer)
+            self.add(f"Tanh{name[1]}", ScaledTanh())
         if output == "rbf":
-            self._add("Output", RBF(DIGIT_CODES))
+            self.add("Output", RBF(DIGIT_CODES))
             self.last_layer = RBFLoss()
         else:
-            self._add("Output", Affine(even((84, 10), 84), 0))
+            self.add("Output", Affine(even((84, 10), 84), 0))
 
 
 def lenet5_input(x):

@@ -3,8 +3,9 @@
 1. ``load_digits28``        1,797 real handwritten digits; needs no network
 2. ``load_mnist``           70,000 handwritten digits, the book's data set
 3. ``load_fashion_mnist``   70,000 pieces of clothing, same shapes, harder
-4. ``read_idx``             the file format of the last two
-5. ``centre_digit``         a drawing as MNIST has its digits: cut out, scaled, centered
+4. ``load_cifar10``         60,000 small color photographs of animals and vehicles
+5. ``read_idx``             the file format of 2 and 3
+6. ``centre_digit``         a drawing as MNIST has its digits: cut out, scaled, centered
 
 The loaders return ``(x_train, t_train), (x_test, t_test)`` in the form the options ask for.
 """
@@ -13,10 +14,12 @@ import gzip
 import io
 import math
 import os
+import tarfile
 import time
 import warnings
 import zlib
 from contextlib import suppress
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -31,6 +34,7 @@ FILES = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
+ARCHIVE = "cifar-10-binary.tar.gz"
 # Tried from left to right; all mirrors of a data set serve the same bytes.
 MIRRORS = {
     "mnist": (
@@ -41,8 +45,9 @@ MIRRORS = {
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
+    "cifar10": ("https://www.cs.toronto.edu/~kriz/",),
 }
-# Of the compressed files, in the order of FILES.
+# Of the compressed files, in the order of FILES; CIFAR-10's MD5 is c32a1d4ab5d03f1284b67883e8d87530
 SHA256 = {
     "mnist": (
         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -56,14 +61,15 @@ SHA256 = {
         "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     ),
+    "cifar10": ("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",),
 }
 # The files of the two data sets have the same names: their first training labels tell them apart.
 FIRST_LABELS = {"mnist": "5041921314", "fashion-mnist": "9003027255"}
 TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # its name for the folder
 
 SILENCE = 10  # seconds without a byte after which a mirror counts as dead
-PATIENCE = 600  # seconds that downloading a data set may take
-LARGEST = 2**28  # bytes of data in an IDX file; MNIST's training images have 47 million
+PATIENCE = 600  # seconds that downloading four files may take; CIFAR-10 gets six times as long
+LARGEST = 2**28  # bytes of data in a file; MNIST's training images have 47 million
 FAINT = 0.1  # if the brightest ink is below this, the picture is probably scaled wrongly
 SPECK = 0.05  # of the brightest ink: what is fainter counts only at the edge of a stroke
 
@@ -129,6 +135,17 @@ def load_fashion_mnist(normalize=True, flatten=True, one_hot_label=False, folder
     return _load("fashion-mnist", normalize, flatten, one_hot_label, folder)
 
 
+def load_cifar10(normalize=True, one_hot_label=False, folder=None):
+    """Load CIFAR-10: 50,000 color photographs to train on, 10,000 to test with; 170 MB to download.
+
+    Images are (3, 32, 32): red, green, blue. All else is as for `load_mnist`, with the archive
+    ``cifar-10-binary.tar.gz`` in `folder` or in ``cifar10`` in it. Labels 0..9: airplane,
+    automobile, bird, cat, deer, dog, frog, horse, ship, truck. Krizhevsky (2009).
+    """
+    (path,) = _paths("cifar10", (ARCHIVE,), folder)
+    return tuple(_prepare(*pair, normalize, False, one_hot_label) for pair in _read_cifar10(path))
+
+
 def read_idx(path):
     """Read an IDX file of unsigned bytes, compressed with gzip or not (its first bytes tell).
 
@@ -138,22 +155,10 @@ def read_idx(path):
         k sizes      four bytes each, the highest first
         the bytes    last axis fastest, and nothing behind them
 
-    Returns
-    -------
-    ndarray of uint8
-        One axis for labels, three for images (N, H, W).
-
-    Raises
-    ------
-    ValueError
-        If the file is not exactly that, or promises more than `LARGEST` bytes of data or 3 axes.
-        No more is unpacked than the header promises.
+    There is one axis for labels, three for images (N, H, W). ValueError if the file is not exactly
+    that, or promises more than `LARGEST` bytes of data or 3 axes; no more is unpacked than it says.
     """
-
-    def check(fine, message):
-        if not fine:
-            raise ValueError(f"{path}: {message}")
-
+    check = partial(_check, path)
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
@@ -315,8 +320,8 @@ def _enlarge(images):
 
 
 def _prepare(images, labels, normalize, flatten, one_hot_label):
-    """Give bytes of shape (N, 28, 28) and labels of shape (N,) the form the caller asked for."""
-    x = images.reshape(len(images), *((784,) if flatten else (1, 28, 28)))
+    """Give bytes, (N, H, W) or (N, C, H, W), and labels (N,) the form the caller asked for."""
+    x = images.reshape(len(images), -1, *(() if flatten else images.shape[-2:]))
     if normalize:
         x = np.divide(x, 255, dtype=np.float32)  # straight to float32: no float64 in between
     return x, np.eye(10, dtype=np.float32)[labels] if one_hot_label else labels.astype(np.int64)
@@ -324,8 +329,7 @@ def _prepare(images, labels, normalize, flatten, one_hot_label):
 
 def _load(name, normalize, flatten, one_hot_label, folder):
     """Find or fetch the four files of a data set, read, check and prepare them."""
-    folder = folder or os.environ.get("CNNLIB_DATA_DIR")
-    paths = _find(Path(folder).expanduser(), name) if folder else _fetch(name)
+    paths = _paths(name, FILES, folder)
     pairs = _read_pair(*paths[:2]), _read_pair(*paths[2:])
     first_labels = "".join(map(str, pairs[0][1][:10]))
     for other, labels in FIRST_LABELS.items():
@@ -334,35 +338,43 @@ def _load(name, normalize, flatten, one_hot_label, folder):
     return tuple(_prepare(*pair, normalize, flatten, one_hot_label) for pair in pairs)
 
 
-def _find(folder, name):
-    """Return the paths of the four files, from the first usual place in a folder with all four."""
-    places = [folder / place for place in (name, f"{TORCHVISION[name]}/raw", "raw", ".")]
+def _paths(name, files, folder):
+    """Return the paths of the files of a data set: in a folder of one's own, or in the cache."""
+    folder = folder or os.environ.get("CNNLIB_DATA_DIR")
+    return _find(name, files, Path(folder).expanduser()) if folder else _fetch(name, files)
+
+
+def _find(name, files, folder):
+    """Return the paths of the files, from the first usual place in a folder that has them all."""
+    places = [folder / place for place in (name, f"{TORCHVISION.get(name, name)}/raw", "raw", ".")]
     found = {}
     for place in places:
         found[place] = paths = []
-        for file_name in FILES:  # 7-Zip writes a dot; some programs make a folder for each file
+        for file_name in files:  # 7-Zip writes a dot; some programs make a folder for each file
             plain = file_name.replace("-idx", "[-.]idx").removesuffix(".gz")
             tries = (plain + ".gz", plain, f"{plain}/{plain}")
-            files = (path for each in tries for path in place.glob(each) if path.is_file())
-            paths.append(next(files, None))
+            there = (path for each in tries for path in place.glob(each) if path.is_file())
+            paths.append(next(there, None))
     best = min(places, key=lambda place: found[place].count(None))
-    missing = [file_name for file_name, path in zip(FILES, found[best], strict=True) if not path]
+    missing = [file_name for file_name, path in zip(files, found[best], strict=True) if not path]
     if missing:
         others = {word for pair in TORCHVISION.items() if name not in pair for word in pair}
-        near = [p for up in ("*", "*/*") for p in folder.glob(f"{up}/train-images*")]
+        depths = () if any(found[best]) else ("*", "*/*")
+        near = [p for depth in depths for p in folder.glob(f"{depth}/{files[0][:12]}*")]
         near = [p.parent for p in near if not others & {*p.relative_to(folder).parts}]
-        hint = f"; {near[0]} has such files: give that folder" if near and len(missing) == 4 else ""
-        text = f"not in {best}, with or without .gz: {', '.join(missing)}{hint}. Put all four there"
+        hint = f"; {near[0]} has such files: give that folder" if near else ""
+        text = f"not in {best}, with or without .gz: {', '.join(missing)}{hint}. Put them there"
         raise FileNotFoundError(f"{text}; or set neither folder nor CNNLIB_DATA_DIR to download")
     return found[best]
 
 
-def _fetch(name):
-    """Return the paths of the four files in the cache; download those not there and right."""
+def _fetch(name, files):
+    """Return the paths of the files in the cache; download those not there and right."""
     import pooch  # writes to a temporary file and renames it once the hash is right
     import requests
 
-    folder, end = pooch.os_cache("cnnlib") / name, time.monotonic() + PATIENCE
+    folder, patience = pooch.os_cache("cnnlib") / name, PATIENCE * (6 if name == "cifar10" else 1)
+    end = time.monotonic() + patience
     with suppress(OSError):  # left by a killed process: a living one writes every few seconds
         for path in folder.glob("tmp*"):
             if path.stat().st_mtime < time.time() - 6 * SILENCE:
@@ -371,7 +383,7 @@ def _fetch(name):
     class File(io.BufferedWriter):
         def write(self, chunk):
             if time.monotonic() > end:  # `timeout` limits silence only
-                raise requests.Timeout(f"not done in {PATIENCE} s; finished files are kept")
+                raise requests.Timeout(f"not done in {patience} s; finished files are kept")
             return super().write(chunk)
 
     def download(url, path, _):
@@ -379,12 +391,10 @@ def _fetch(name):
             file.write(b"")  # too late to begin?
             pooch.HTTPDownloader(progressbar=True, timeout=SILENCE)(url, file, None)
 
-    way_out = (
-        f"What to do: put the four files into a folder {name} and name it in folder=... or in "
-        f"CNNLIB_DATA_DIR; or use load_digits28(), real digits that need no network."
-    )
+    way_out = f"What to do: put {', '.join(files)} into a folder {name}, named in folder=... or "
+    way_out += "in CNNLIB_DATA_DIR; or use load_digits28(), real digits that need no network."
     paths, mirrors, failures = [], list(MIRRORS[name]), ""
-    for file_name, sha256 in zip(FILES, SHA256[name], strict=True):
+    for file_name, sha256 in zip(files, SHA256[name], strict=True):
         while mirrors:
             url = mirrors[0] + file_name
             try:
@@ -406,13 +416,43 @@ def _read_pair(images_path, labels_path):
     """Read images (N, 28, 28) and labels (N,), or raise ValueError saying what does not fit."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     for path, array, tail in ((images_path, images, (28, 28)), (labels_path, labels, ())):
-        if array.shape[1:] != tail or len(array) == 0:
-            expected = "(N, 28, 28)" if tail else "(N,)"
-            found = f"{path} holds an array of shape {array.shape}, expected {expected}, N >= 1"
-            raise ValueError(f"{found}: are images and labels swapped?")
-    if len(images) != len(labels):
-        counts = f"{len(images)} images, {labels_path} {len(labels)} labels"
-        raise ValueError(f"{images_path} holds {counts}: there must be one label for each image")
-    if labels.max() > 9:
-        raise ValueError(f"{labels_path}: label {labels.max()}, expected 0..9")
+        expected = "(N, 28, 28)" if tail else "(N,)"
+        found = f"an array of shape {array.shape}, expected {expected}, N >= 1"
+        fine = array.shape[1:] == tail and len(array) > 0
+        _check(path, fine, f"{found}: are images and labels swapped?")
+    counts = f"holds {len(images)} images, {labels_path} {len(labels)} labels"
+    _check(images_path, len(images) == len(labels), f"{counts}: each image must have one")
+    _check(labels_path, labels.max() <= 9, f"label {labels.max()}, expected 0..9")
     return images, labels
+
+
+def _read_cifar10(path):
+    """Read images (N, 3, 32, 32) and labels (N,) from the archive: to train on, to test with.
+
+    Its files are rows of records: a byte for the label, then 32 x 32 of red, of green, of blue.
+    """
+    names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    size, found, check = 1 + 3 * 32 * 32, {}, partial(_check, path)
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if (name := member.name.split("/")[-1]) in names and member.isfile():
+                    fine = 0 < member.size <= LARGEST and member.size % size == 0
+                    expected = f"records of {size}, {LARGEST} bytes at most"
+                    check(fine, f"{name} has {member.size} bytes, expected {expected}")
+                    content = np.frombuffer(archive.extractfile(member).read(), np.uint8)
+                    found[name] = content.reshape(-1, size)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged, or not a tar archive: {error}") from error
+    missing = [name for name in names if name not in found]
+    check(not missing, f"no {', '.join(missing)} in the archive")
+    for part in (names[:5], names[5:]):
+        records = np.concatenate([found[name] for name in part])
+        labels = records[:, 0]
+        check(labels.max() <= 9, f"label {labels.max()}, expected 0..9")
+        yield records[:, 1:].reshape(-1, 3, 32, 32), labels
+
+
+def _check(path, fine, message):
+    if not fine:
+        raise ValueError(f"{path}: {message}")

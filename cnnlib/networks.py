@@ -2,8 +2,8 @@
 
 `SimpleConvNet` is the network of section 7.5, written out as the book lists it. What it shares with
 all others (predict, loss, accuracy, gradient, saving) stands above it in `Network`. `DeepConvNet`
-(section 7.6.2) is stacked layer by layer, as are the networks of `cnnlib.classics`. `load_trained`
-gives either with weights that have learned MNIST.
+and `PhotoConvNet` (section 7.6.2) are stacked layer by layer, as are those of `cnnlib.classics`.
+`load_trained` gives each with weights that have learned MNIST or CIFAR-10.
 """
 
 import contextlib
@@ -243,29 +243,21 @@ class Network:
         """Read parameters written by `save_params` into this network.
 
         Names and shapes are compared before the numbers are read, and all is checked before the
-        first one is overwritten. Any floating-point dtype becomes the network's own.
-
-        Raises
-        ------
-        ValueError
-            If it is not a .npz file of plain arrays, if names or shapes are not this network's, or
-            if a number is NaN or infinite in the dtype of the network.
+        first one is overwritten. Any floating-point dtype becomes the network's own. ValueError
+        if it is not a .npz file of plain arrays, if names or shapes are not this network's, or if a
+        number is NaN or infinite in the dtype of the network.
         """
         with open(file_name, "rb") as stream:
             with _archive_errors(file_name), zipfile.ZipFile(stream) as archive:
                 headers = dict(_npy_header(archive, member) for member in archive.namelist())
             if headers.keys() != self.params.keys():
-                raise ValueError(
-                    f"{file_name} holds {sorted(headers)}, but {type(self).__name__} has "
-                    f"{sorted(self.params)}"
-                )
+                has = f"{type(self).__name__} has {sorted(self.params)}"
+                raise ValueError(f"{file_name} holds {sorted(headers)}, but {has}")
             for name, p in self.params.items():
                 shape, dtype = headers[name]
                 if shape != p.shape:
-                    raise ValueError(
-                        f"{name} has shape {shape} in {file_name}, but {p.shape} in this "
-                        f"{type(self).__name__}"
-                    )
+                    has = f"{p.shape} in this {type(self).__name__}"
+                    raise ValueError(f"{name} has shape {shape} in {file_name}, but {has}")
                 if not np.issubdtype(dtype, np.floating):
                     raise ValueError(f"{name} in {file_name} has dtype {dtype}, not float")
             stream.seek(0)
@@ -328,10 +320,8 @@ def _archive_errors(file_name):
     try:
         yield
     except Exception as error:
-        raise ValueError(
-            f"{file_name} is not a .npz file of plain arrays, or is damaged "
-            "(pickles, as the book writes them, are not opened)"
-        ) from error
+        what = "a .npz file of plain arrays, or is damaged (pickles, as the book's, are not opened)"
+        raise ValueError(f"{file_name} is not {what}") from error
 
 
 class SimpleConvNet(Network):
@@ -407,15 +397,19 @@ class SimpleConvNet(Network):
 class Stack(Network):
     """A network that is built by stacking layers, each sized by the output of the one before.
 
-    Subclasses set `weight_init_std` and `gain`, which decide the initial weights.
+    Weights are drawn with the standard deviation `weight_init_std` or, where that is None, with
+    sqrt(gain / fan-in), which keeps the size of signals: gain 2 for ReLU (He et al. 2015), 1 for
+    the sigmoid (book section 6.2).
     """
+
+    weight_init_std, gain = None, 2.0
 
     @property
     def _shape(self):
         """Shape of one image after the layers stacked so far."""
         return self.summary()[-1][1]
 
-    def _add(self, name, layer):
+    def add(self, name, layer):
         """Append a layer; its weights become the next W and b of `params`."""
         layer.output_shape(self._shape)  # raises where the layer does not fit
         self.layers[name] = layer
@@ -423,15 +417,17 @@ class Stack(Network):
             number = len(self._parameter_layers())
             self.params[f"W{number}"], self.params[f"b{number}"] = layer.W, layer.b
 
-    def _add_convolution(self, name, filter_num, filter_size, stride=1, pad=0):
+    def add_convolution(self, name, filter_num, filter_size, stride=1, pad=0):
+        """Append a convolution by FN square filters, each as deep as what reaches it."""
         FN, FH = whole_number("filter_num", filter_num), whole_number("filter_size", filter_size)
         C = self._shape[0]
         W = self._weights((FN, C, FH, FH), C * FH * FH)
-        self._add(name, Convolution(W, np.zeros(FN, self.dtype), stride, pad))
+        self.add(name, Convolution(W, np.zeros(FN, self.dtype), stride, pad))
 
-    def _add_affine(self, name, size):
+    def add_affine(self, name, size):
+        """Append a fully connected layer with `size` neurons."""
         D, size = math.prod(self._shape), whole_number("size", size)
-        self._add(name, Affine(self._weights((D, size), D), np.zeros(size, self.dtype)))
+        self.add(name, Affine(self._weights((D, size), D), np.zeros(size, self.dtype)))
 
     def _weights(self, shape, fan_in):
         """Draw weights with the deviation asked for, or one that keeps the size of signals."""
@@ -465,9 +461,6 @@ class DeepConvNet(Stack):
         Neurons of the hidden affine layer, and how many of them are dropped; 0 for none.
     activation : {"relu", "sigmoid"}, default "relu"
         What stands between the layers; the sigmoid for comparison.
-    weight_init_std : float, optional
-        Standard deviation of the initial weights; by default sqrt(2 / fan-in) for ReLU (He et al.
-        2015) and sqrt(1 / fan-in) for the sigmoid (book section 6.2).
     """
 
     def __init__(
@@ -478,35 +471,51 @@ class DeepConvNet(Stack):
         hidden_size=100,
         dropout_ratio=0.5,
         activation="relu",
-        weight_init_std=None,
         *,
         dtype=np.float32,
         rng=None,
     ):
         super().__init__(input_dim, dtype, rng)
-        self.weight_init_std = weight_init_std
         squash, self.gain = activation_layer(activation)
         if np.shape(filter_nums) != (6,):
             raise ValueError(f"filter_nums must be six numbers, got {filter_nums}")
         for i, filter_num in enumerate(filter_nums, start=1):
-            self._add_convolution(f"Conv{i}", filter_num, 3, pad=0 if i < 5 else 1)
-            self._add(f"{squash.__name__}{i}", squash())
+            self.add_convolution(f"Conv{i}", filter_num, 3, pad=0 if i < 5 else 1)
+            self.add(f"{squash.__name__}{i}", squash())
             if i % 2 == 0:
-                self._add(f"Pool{i // 2}", Pooling(2, 2, stride=2))
-        self._add_affine("Affine1", hidden_size)
-        self._add(f"{squash.__name__}7", squash())
-        self._add("Dropout1", Dropout(dropout_ratio, self.rng))
-        self._add_affine("Affine2", output_size)
+                self.add(f"Pool{i // 2}", Pooling(2, 2, stride=2))
+        self.add_affine("Affine1", hidden_size)
+        self.add(f"{squash.__name__}7", squash())
+        self.add("Dropout1", Dropout(dropout_ratio, self.rng))
+        self.add_affine("Affine2", output_size)
 
 
-TRAINED = {"simple": SimpleConvNet, "deep": DeepConvNet}
+class PhotoConvNet(Stack):
+    """Four convolutions with ReLU, pooling after all but the third, then dropout - affine.
+
+    For color photographs of 32 x 32, which become 26 x 26, 13 x 13, 6 x 6 and 3 x 3. The 32 filters
+    of the first layer are 7 x 7, large enough to see edges and spots in; the others are 3 x 3.
+    """
+
+    def __init__(self, dropout_ratio=0.3, *, dtype=np.float32, rng=None):
+        super().__init__((3, 32, 32), dtype, rng)
+        for i, filter_num in enumerate((32, 64, 96, 96), start=1):
+            self.add_convolution(f"Conv{i}", filter_num, *((7, 1, 0) if i == 1 else (3, 1, 1)))
+            self.add(f"Relu{i}", Relu())
+            if i != 3:
+                self.add(f"Pool{min(i, 3)}", Pooling(2, 2, stride=2))
+        self.add("Dropout1", Dropout(dropout_ratio, self.rng))
+        self.add_affine("Affine1", 10)
+
+
+TRAINED = {"simple": SimpleConvNet, "deep": DeepConvNet, "photographs": PhotoConvNet}
 
 
 def load_trained(name):
-    """Load a network that has learned MNIST's digits: "simple" or "deep".
+    """Load a network that has learned: "simple" or "deep" MNIST's digits, "photographs" CIFAR-10.
 
-    It is the `SimpleConvNet` of book section 7.5 or a `DeepConvNet`, for images (N, 1, 28, 28) in
-    [0, 1]. How the weights were made, and how good they are: ``cnnlib/data/README.md``.
+    They are the `SimpleConvNet` of book section 7.5, a `DeepConvNet` and a `PhotoConvNet`; images
+    are in [0, 1]. How the weights were made, how good they are: ``cnnlib/data/README.md``.
     """
     if name not in TRAINED:
         raise ValueError(f"name must be one of {list(TRAINED)}, got {name!r}")
@@ -519,12 +528,8 @@ def load_trained(name):
 def filter_history():
     """Load the first-layer filters of the simple network while it learned (section 7.6.1).
 
-    Returns
-    -------
-    steps : ndarray of int, shape (T,)
-        After how many steps, growing: 0 is before training, the last one is the end.
-    filters : ndarray, shape (T, 30, 1, 5, 5)
-        The filters then, float32; the last are those of ``load_trained("simple")``.
+    Returns the numbers of steps, shape (T,), from 0 to the end of training, and the filters then,
+    (T, 30, 1, 5, 5) in float32; the last are those of ``load_trained("simple")``.
     """
     file = resources.files("cnnlib") / "data" / "simple-filters.npz"
     with file.open("rb") as stream, np.load(stream) as stored:

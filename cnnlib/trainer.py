@@ -120,9 +120,7 @@ class Trainer:
     def batch_size(self, batch_size):
         batch_size, n = whole_number("mini_batch_size", batch_size, least=0), len(self.x_train)
         if not 1 <= batch_size <= n:
-            raise ValueError(
-                f"mini_batch_size must be 1..{n} (the training images), got {batch_size}"
-            )
+            raise ValueError(f"mini_batch_size must be 1..{n} (training images), got {batch_size}")
         self._batch_size = batch_size
 
     @property
@@ -162,13 +160,8 @@ class Trainer:
 
         if sys.platform == "emscripten":
             tqdm.monitor_interval = 0  # it would watch the bar from a thread; there are none
-        bar = tqdm(
-            total=self.max_iter,
-            initial=self.current_iter,
-            unit="step",
-            leave=False,
-            disable=not self.verbose,
-        )
+        look = {"unit": "step", "leave": False, "disable": not self.verbose}
+        bar = tqdm(total=self.max_iter, initial=self.current_iter, **look)
         with bar, _interrupts_wait() as interrupts:
             try:
                 for loss in self.steps():

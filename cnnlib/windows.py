@@ -95,7 +95,7 @@ def explain_output_size(input_size, filter_size, stride=1, pad=0, *, lines="rows
         f"{formula} = {span / S + 1:.2f}: stride {S} does not divide {span}; rounding "
         f"down gives {span // S + 1}, and the end ({span % S} of {H + 2 * P} "
         f"{lines}, padding included) is never read. Nearest settings that divide: "
-        f"{', '.join(_settings_that_divide(H, FH, S, P)) or 'none within 100'}."
+        f"{', '.join(settings_that_divide(H, FH, S, P)) or 'none within 100'}."
     )
 
 
@@ -243,10 +243,8 @@ def check_image_shape(shape):
     """Return the shape (N, C, H, W) of a batch of images as a tuple, or raise ValueError."""
     shape = tuple(shape)
     if len(shape) != 4:
-        raise ValueError(
-            f"images must be 4-D, (N, C, H, W), got shape {shape}"
-            + (f"; for one image use x[np.newaxis], shape {(1, *shape)}" if len(shape) == 3 else "")
-        )
+        hint = f"; for one image use x[np.newaxis], shape {(1, *shape)}" if len(shape) == 3 else ""
+        raise ValueError(f"images must be 4-D, (N, C, H, W), got shape {shape}{hint}")
     if 0 in shape:
         raise ValueError(f"the batch is empty, or its images are: (N, C, H, W) = {shape}")
     return shape
@@ -316,15 +314,10 @@ def _settings(input_size, filter_size, stride, pad):
     return H, FH, S, P
 
 
-def _settings_that_divide(*settings):
+def settings_that_divide(*settings):
     """List, as text, the nearest pad, stride, filter and size for which (7.1) divides."""
     found = []
-    for name, position, least in (
-        ("pad", 3, 0),
-        ("stride", 2, 1),
-        ("filter", 1, 1),
-        ("size", 0, 1),
-    ):
+    for name, position, least in ("pad", 3, 0), ("stride", 2, 1), ("filter", 1, 1), ("size", 0, 1):
         for change in sorted(range(-100, 101), key=abs):  # 0, -1, 1, -2, 2, ...
             changed = list(settings)
             changed[position] += change
