@@ -1,15 +1,13 @@
 """The static twin of the Window Explorer: its picture, which is plain data, drawn as a figure."""
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
 from cnnlib.figures import style
-from cnnlib.figures.grids import LARGEST_CELL, SIGN, TITLE, Grid, draw_grid
+from cnnlib.figures.grids import LARGEST_CELL, SIGN, TITLE, Grid, draw_frame, draw_grid, draw_sign
 
 ROOM = style.MAX_WIDTH - 2 * style.MARGIN
 HEIGHT, TALLEST = 560, 680  # of one window, of all below each other
-GAP = 14  # between two rows of a stack
-GREEN = "#9bdc6a"  # the window in play
+GAP, APART = 14, 8  # between two rows of a table, and its columns
 FEW = 4  # so many windows, and all of them are shown, one below the other
 SIDES = [*range(LARGEST_CELL, 2, -1), *(3 / k for k in range(1, 30))]  # of a cell, to be tried
 
@@ -17,23 +15,31 @@ SIDES = [*range(LARGEST_CELL, 2, -1), *(3 / k for k in range(1, 30))]  # of a ce
 def draw(picture, step=0):
     """Draw a picture of the Window Explorer, as `cnnlib.widgets.window_picture` writes it.
 
-    `step` is the window in play; a case of few windows shows all of them. Returns a Card.
+    `step` is what is in play; a case of few windows shows all of them. Returns a Card.
     """
-    count = picture["OH"] * picture["OW"]
-    single = [[_with_grids(picture, picture["layout"], step)]]
-    layout, sides = single, _fit(single, HEIGHT)
-    shown = f"window {step + 1} of {count}"
-    if picture["mode"] not in ("im2col", "backward") and picture["C"] == 1 and 1 < count <= FEW:
-        several = [[_with_grids(picture, picture["layout"], k, True) for k in range(count)]]
-        if _fit(several, TALLEST)[0] >= 16:  # else the numbers are not legible
-            layout, sides, shown = several, _fit(several, TALLEST), f"all {count} windows"
-    title = f"{picture['mode'].capitalize()}, {shown}: stride {picture['S']}, pad {picture['P']}"
+    sizes, steps = picture["sizes"], picture["steps"]
+    count = picture["count"]
+    unit = "element" if "said" in picture else "window"
+    items = _with_grids(picture, picture["layout"], step)
+    signs = [k for k, item in enumerate(items) if isinstance(item, str)]
+    layouts = [[items], *([[[items[:k]]], [[items[k:]]]] for k in signs)]  # in one line, or in two
+    layout, *sides = _fit(layouts, HEIGHT)
+    shown = f"{unit} {step + 1} of {count}"
+    plain = steps == "pq" and not any(grid["matrix"] for grid in picture["grids"].values())
+    if plain and sizes["c"] == 1 and 1 < count <= FEW:
+        several = [_with_grids(picture, picture["layout"], k, True) for k in range(count)]
+        found = _fit([several], TALLEST)
+        if _legible(*found):
+            layout, *sides = found
+            shown = f"all {count} windows"
+    title = f"{picture['mode'].capitalize()}, {shown}: stride {picture['stride']}"
+    title += f", pad {picture['pad']}"
     canvas = style.Canvas(title)
     wide, high = _size(layout, *sides)
-    _draw(canvas.ax, layout, canvas.left, canvas.top + high / 2, *sides)
+    _draw(canvas.ax, layout, canvas.left, canvas.top, *sides)
     right, y = canvas.left + wide, canvas.top + high + 26
-    formula = (f"{a['letters']} = {a['numbers']}. {a['note']}" for a in picture["formula"])
-    for line in (*formula, *picture["summary"]):
+    lines = [f"{a['letters']} = {a['numbers']}. {a['note']}" for a in picture["formula"]]
+    for line in (*picture.get("said", {step: ()})[step], *lines, *picture["summary"]):
         y = style.paragraph(canvas.ax, canvas.left, y, line.strip(), ROOM, 13)
         right = max(right, canvas.left + min(ROOM, style.text_width(line, 13)))
     names = [f"{grid['name']} {grid['subtitle']}".strip() for grid in picture["grids"].values()]
@@ -41,39 +47,56 @@ def draw(picture, step=0):
 
 
 def _with_grids(picture, item, step, filling=False):
-    """Put a `Grid` with the marks of one window in place of each key of a layout."""
+    """Put a `Grid` with what is lit at one step in place of each key of a layout."""
     if isinstance(item, list):
         return [_with_grids(picture, part, step, filling) for part in item]
     if item not in picture["grids"]:
         return item
-    sent, kind, channel = picture["grids"][item], item.rstrip("0123456789"), item[-1]
+    sent, sizes, steps = picture["grids"][item], picture["sizes"], picture["steps"]
+    values = np.unravel_index(step, [sizes[index] for index in steps])
+    meeting = dict(zip(steps, map(int, values), strict=True))
     shape, pad, text = (sent["rows"], sent["columns"]), sent["pad"], sent["text"]
-    corner = tuple(place * picture["S"] for place in divmod(step, picture["OW"]))
-    marks = {"hatched": np.zeros(np.add(shape, 2 * pad), bool)}
-    marks["hatched"][tuple(np.reshape(sent["hatched"], (-1, 2)).astype(int).T)] = True
-    if kind in ("x", "dx"):
-        marks["windows"] = [(*corner, picture["FH"], picture["FW"])]
-    elif sent["matrix"]:
-        marks["windows"] = [(step, 0, 1, sent["columns"])]
-    elif kind in ("out", "dout"):
-        marks["cells"] = [divmod(step, picture["OW"])]
-    elif kind == "s":
-        text = [picture["sums"][int(channel)][step]]
-    if kind == "x" and "winners" in picture:
-        inside = divmod(picture["winners"][int(channel)][step], picture["FW"])
-        marks["marked"] = [tuple(np.add(corner, inside) - pad)]
+    hatched = np.zeros(np.add(shape, 2 * pad), bool)
+    hatched[tuple(np.reshape(sent["hatched"], (-1, 2)).astype(int).T)] = True
+    marked = []
+    if sent["tensor"] == "x" and "winners" in picture:
+        inside = divmod(picture["winners"][sent["fixed"].get("c", 0)][step], sizes["j"])
+        corner = meeting["p"] * picture["stride"], meeting["q"] * picture["stride"]
+        marked = [tuple(np.add(corner, inside) - pad)]
     written = np.frombuffer(sent["shade"], np.int8).astype(str) if text is None else text
     values = np.array([float(number.replace("−", "-")) for number in written])
-    if filling and kind == "out":
+    if filling and sent["step"] == "fills":
         values[step + 1 :] = np.nan
     letters = sent["subtitle"].rpartition(" = ")[0]
-    grid = Grid(values.reshape(shape), sent["name"], sent["role"], letters, pad=pad, **marks)
+    grid = Grid(values.reshape(shape), sent["name"], sent["role"], letters, pad=pad)
+    grid.hatched, grid.marked, grid.lit = hatched, marked, _lit(sent, sizes, meeting)
+    grid.above = TITLE if sent["subtitle"] else TITLE // 2
     grid.ring, grid.is_matrix, grid.numbers = sent["ring"], sent["matrix"], text is not None
+    if "tints" in sent:
+        tints = np.repeat(sent["tints"], shape[1] // len(sent["tints"])) / 100
+        grid.strengths = np.broadcast_to(tints, shape)
     if text is not None:  # a cell keeps its size, and its decimals, while the output is filling
         grid.decimals = max(len(number.partition(".")[2]) for number in text)
         widest = max(style.text_width(number, 11) for number in sent["text"]) + 5
         grid.smallest_cell = lambda: max(16, widest)
     return grid
+
+
+def _lit(sent, sizes, meeting):
+    """Return what a step lights up in a grid, as the browser does: (row, column, height, width)."""
+    own = {**sent["row"], **sent["column"], **sent["fixed"]}
+    if not own.keys() & meeting or any(meeting.get(k, v) != v for k, v in sent["fixed"].items()):
+        return []
+    runs = []
+    for steps in (sent["row"], sent["column"]):
+        places = np.zeros(1, int)
+        for index, by in steps.items():
+            known = [meeting[index]] if index in meeting else range(sizes[index])
+            places = np.add.outer(places, by * np.array(known)).ravel()
+        places = np.unique(places)
+        parts = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+        runs.append([(int(part[0]), len(part)) for part in parts])
+    return [(row, column, high, wide) for row, high in runs[0] for column, wide in runs[1]]
 
 
 def _side(grid, cell, matrix):
@@ -84,47 +107,76 @@ def _side(grid, cell, matrix):
     return max(cell, least) if max(grid.rows, grid.columns) * least <= 150 else cell
 
 
-def _size(item, cell, matrix, stack=False):
-    """Return width and height of a layout: a row, in which a list is a stack of rows."""
+def _table(item, cell, matrix):
+    """Return the widths of the columns of a table and the heights of its rows."""
+    sizes = [[_size(part, cell, matrix) for part in row] for row in item]
+    longest = max(map(len, item))
+    widths = [max(row[k][0] for row in sizes if k < len(row)) for k in range(longest)]
+    return widths, [max(high for _, high in row) for row in sizes]
+
+
+def _size(item, cell, matrix):
+    """Return width and height of a grid, of a sign, or of a table: a list of rows of these."""
     if isinstance(item, str):
         return SIGN, 20
     if isinstance(item, Grid):
         side = _side(item, cell, matrix)
-        return max(item.title_width + 8, item.columns * side), TITLE + item.rows * side
-    sizes = [_size(part, cell, matrix, not stack) for part in item]
-    widths, heights = zip(*sizes, strict=True)
-    tall = sum(heights) + GAP * (len(heights) - 1)
-    return (max(widths), tall) if stack else (sum(widths), max(heights))
+        return max(item.title_width + 8, item.columns * side), item.above + item.rows * side
+    widths, heights = _table(item, cell, matrix)
+    return sum(widths) + APART * (len(widths) - 1), sum(heights) + GAP * (len(heights) - 1)
 
 
-def _fit(layout, height):
-    """Return the largest sides of a cell, and of one of a matrix, with which everything fits."""
-    for cell in SIDES:  # a matrix may be finer than the other grids, down to half of their cells
+def _legible(item, cell, matrix):
+    """Whether the numbers of all grids are written."""
+    if isinstance(item, Grid):
+        return not item.numbers or _side(item, cell, matrix) >= item.smallest_cell()
+    return isinstance(item, str) or all(_legible(part, cell, matrix) for part in item)
+
+
+def _fit(layouts, height):
+    """Return the first layout that fits with legible numbers, or the first with the largest cells.
+
+    With it come the sides of a cell, and of one of a matrix, which may be finer than the others.
+    """
+    for layout in layouts:
+        for cell in (side for side in SIDES if side >= 16):
+            for matrix in (side for side in SIDES if cell >= side >= 16):
+                if _fits(layout, cell, matrix, height) and _legible(layout, cell, matrix):
+                    return layout, cell, matrix
+    for cell in SIDES:
         for matrix in (side for side in SIDES if cell >= side >= min(cell, 16) / 8):
-            wide, high = _size(layout, cell, matrix)
-            if wide <= ROOM and high <= height:
-                return cell, matrix
-    return SIDES[-1], SIDES[-1]
+            for layout in layouts:
+                if _fits(layout, cell, matrix, height):
+                    return layout, cell, matrix
+    return layouts[0], SIDES[-1], SIDES[-1]
 
 
-def _draw(ax, item, left, middle, cell, matrix, stack=False):
-    """Draw a layout around a line at height `middle`."""
-    wide, high = _size(item, cell, matrix, stack)
+def _fits(layout, cell, matrix, height):
+    wide, high = _size(layout, cell, matrix)
+    return wide <= ROOM and high <= height
+
+
+def _draw(ax, item, left, top, cell, matrix, above=TITLE):
+    """Draw a grid, a sign below titles of a height, or a table with each part in its middle."""
+    wide, high = _size(item, cell, matrix)
     if isinstance(item, list):
-        y = middle - high / 2
-        for part in item:
-            part_wide, part_high = _size(part, cell, matrix, not stack)
-            at = y + part_high / 2 if stack else middle
-            _draw(ax, part, left, at, cell, matrix, not stack)
-            y, left = y + part_high + GAP, left + (0 if stack else part_wide)
+        widths, heights = _table(item, cell, matrix)
+        for row, tall in zip(item, heights, strict=True):
+            x = left
+            titles = [part.above for part in row if isinstance(part, Grid)] or [TITLE]
+            for part, room in zip(row, widths, strict=False):
+                part_wide, part_high = _size(part, cell, matrix)
+                place = x + (room - part_wide) / 2, top + (tall - part_high) / 2
+                _draw(ax, part, *place, cell, matrix, max(titles))
+                x += room + APART
+            top += tall + GAP
     elif isinstance(item, str):
-        style.write(ax, left + wide / 2, middle + TITLE / 2, item, 20, style.MUTED, align="center")
+        draw_sign(ax, left + wide / 2, top + high / 2 + above / 2, item)
     else:
         side = _side(item, cell, matrix)
-        x, y = round(left + (wide - item.columns * side) / 2), round(middle - high / 2 + TITLE)
+        x, y = round(left + (wide - item.columns * side) / 2), round(top + item.above)
         draw_grid(ax, item, x, y, side)
-        cells = [(row + item.pad, column + item.pad, 1, 1) for row, column in item.cells]
-        for row, column, height, width in (*item.windows, *cells):
-            place = (x + column * side, y + row * side)
-            area = Rectangle(place, width * side, height * side, fc=GREEN, alpha=0.5, zorder=1.5)
-            ax.add_patch(area)
+        for row, column, height, width in item.lit:
+            place, size = (x + column * side, y + row * side), (width * side, height * side)
+            color, face = style.ROLES["window"], style.IN_PLAY + "80"
+            draw_frame(ax, *place, *size, color, 2.4, face, joinstyle="miter", zorder=1.5)

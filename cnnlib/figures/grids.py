@@ -1,8 +1,7 @@
-"""Grids of numbers, the letters of this chapter's pictures.
+"""Grids of numbers, the letters of this chapter's pictures; how their numbers are put in words.
 
-A `Grid` says what is shown: numbers, name, role, and what is to be marked. `draw_grid` draws one
-at a place with a cell size, and `draw_row` draws several in a line with signs between them, all
-with cells of one size. A grid too large for legible numbers is drawn as an image.
+A `Grid` says what is shown. `draw_grid` draws one at a place with a cell size, `draw_row` several
+in a line, with signs between them. A grid too large for legible numbers is drawn as an image.
 """
 
 from dataclasses import dataclass
@@ -17,8 +16,10 @@ from matplotlib.patheffects import withStroke
 from cnnlib.figures import style
 from cnnlib.windows import add_windows, sliding_windows
 
+ROOM = style.MAX_WIDTH - 2 * style.MARGIN
 TITLE = 40  # height of the two lines above a grid: name, and letters with shape
 SIGN = 44  # room for a sign between two grids
+BEHIND = 12  # from a grid to the one behind it
 LARGEST_CELL = 40
 
 
@@ -28,34 +29,20 @@ class Grid:
 
     Parameters
     ----------
-    values : array_like, shape (rows, columns)
-        Numbers; NaN is a cell still empty.
-    name : str
-        First line of the title, such as "input x"; "" for no title.
-    role : str
-        Key of `style.ROLES`, which gives the colour.
-    letters : str, optional
-        The shape in letters, written with the numbers of `shape`; "(H, W)", or with padding
-        "(H + 2P, W + 2P)", where left out, and "" for none.
-    shape : tuple of int, optional
-        Written after the letters; the shape of what is drawn where left out.
-    pad : int
-        Width of the padding ring around the values.
-    ring : str
-        Written small into each padding cell: "0", or "" for a ring without numbers.
-    windows : list of (row, column, height, width)
-        Outlined in vermilion; the first with a full line, further ones dashed. Rows and columns
-        count from the corner of the padding.
-    cells : list of (row, column)
-        Outlined likewise: the cells of the output that belong to the windows.
-    marked : list of (row, column)
-        Framed in the colour of the output, their numbers bold: what becomes the output.
-    hatched : array_like of bool, shape (rows, columns) with padding, optional
-        Cells to hatch: those that no window reads.
-    strengths : array_like of float, same shape as `values`, optional
-        How deep each cell is coloured, 0 to 1; 0.25 everywhere where left out.
-    numbers : bool
-        Whether numbers are written, where the cells are large enough.
+    values : (rows, columns), numbers; NaN is a cell still empty
+    name : str, first line of the title, such as "input x"; "" for no title
+    role : str, key of `style.ROLES`, which gives the color
+    letters : str, the shape in letters, "(H, W)" or "(H + 2P, W + 2P)" if left out, "" for none
+    shape : tuple of int, written after the letters; the shape of what is drawn if left out
+    pad, ring : width of the padding ring around the values, and what is written into its cells
+    windows : list of (row, column, height, width), outlined: the first with a full line, further
+        ones dashed; rows and columns count from the corner of the padding
+    cells : list of (row, column), outlined likewise: the outputs that belong to the windows
+    marked : list of (row, column), framed in the color of the output: what becomes the output
+    hatched : bool, (rows, columns) with padding: cells that no window reads
+    strengths : number, or (rows, columns), how deep cells are colored, 0 to 1; 0.25 if left out
+    numbers : bool, whether numbers are written, where the cells are large enough
+    behind : int, how many empty grids are drawn behind this one
     """
 
     values: np.ndarray
@@ -71,6 +58,7 @@ class Grid:
     hatched: np.ndarray | None = None
     strengths: np.ndarray | None = None
     numbers: bool = True
+    behind: int = 0
 
     def __post_init__(self):
         self.values = np.asarray(self.values, dtype=float)
@@ -95,7 +83,7 @@ class Grid:
 
     def slot(self, cell):
         """Return the width of the grid with its title, in pixels."""
-        return max(self.columns * cell, self.title_width)
+        return max(self.columns * cell + BEHIND * self.behind, self.title_width)
 
     def text(self, row, column):
         """Return the number in a cell as it is written, "" for an empty cell."""
@@ -104,13 +92,10 @@ class Grid:
 
     def smallest_cell(self):
         """Return the smallest cell, in pixels, which holds each number at 11 px."""
-        if not self.numbers:
-            return 1
         finite = self.values[np.isfinite(self.values)]
-        if not finite.size:
-            return 14
-        ends = (finite.min(), finite.max())
-        texts = [style.format_number(v, self.decimals) for v in ends]
+        if not (self.numbers and finite.size):
+            return 14 if self.numbers else 1
+        texts = [style.format_number(v, self.decimals) for v in (finite.min(), finite.max())]
         return max(16, max(style.text_width(t, 11) for t in texts) + 5)
 
 
@@ -124,8 +109,27 @@ class Box(NamedTuple):
 
     @property
     def middle(self):
-        """Height of the centre."""
+        """Height of the center."""
         return (self.top + self.bottom) / 2
+
+    @property
+    def center(self):
+        """Middle of the width."""
+        return (self.left + self.right) / 2
+
+
+def plane(values, name):
+    """Return a 2-D float array, or raise ValueError."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 2:
+        raise ValueError(f"{name} must be 2-D, (height, width), got shape {values.shape}")
+    return values
+
+
+def convolve(x, W, b, stride, pad):
+    """Return the windows (C, FH, FW, OH, OW) of one image, and the output map (OH, OW)."""
+    windows = sliding_windows(x[np.newaxis], *W.shape[1:], stride, pad)[0]
+    return windows, np.einsum("cijpq,cij->pq", windows, W) + b
 
 
 def count_reads(shape, filter_shape, stride=1, pad=0):
@@ -135,42 +139,62 @@ def count_reads(shape, filter_shape, stride=1, pad=0):
     return add_windows(windows, padded, stride)[0, 0]
 
 
-def fit(grids, width, height=460, signs=0):
-    """Choose the largest cell with which grids fit side by side: at most 40 px, whole above 1.
+def by(shape):
+    """Write a shape as "4 x 4"."""
+    return " x ".join(map(str, shape))
 
-    Parameters
-    ----------
-    grids : list of Grid
-    width, height : float, room in pixels, titles not counted in the height
-    signs : int, number of signs between the grids
+
+def counted(number, noun):
+    """Write "1 number", "2 numbers"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def times_as(ratio, what):
+    """Write "2.5 times as many", and "as many" for 1."""
+    text = style.ratio_text(ratio)
+    return f"as {what}" if text == "1" else f"{text} times as {what}"
+
+
+def fit(grids, width, height=460, signs=0, tallest=0):
+    """Choose the largest cell with which grids fit beside each other, with signs between them.
+
+    It has at most 40 pixels, and above 1 a whole number; titles do not count in the height, which
+    grows up to `tallest` where only that keeps the numbers legible.
     """
-    room = width - SIGN * signs
-    rows = max(g.rows for g in grids)
     sizes = [*range(LARGEST_CELL, 0, -1), *(1 / k for k in range(2, 20))]
+    cell = sizes[-1]
     for cell in sizes:
-        wide = sum(max(g.columns * cell, g.title_width) for g in grids)
-        if wide <= room and rows * cell <= height:
-            return cell
-    return sizes[-1]
-
-
-def fit_legible(grids, width, height, tallest, signs=0):
-    """Choose cells as `fit` does; up to `tallest` where only that keeps the numbers legible."""
-    cell = fit(grids, width, height, signs)
-    needed = int(np.ceil(max(grid.smallest_cell() for grid in grids)))
+        wide = sum(grid.slot(cell) for grid in grids) + SIGN * signs
+        if wide <= width and max(grid.rows for grid in grids) * cell <= height:
+            break
+    needed = int(np.ceil(max(grid.smallest_cell() for grid in grids))) if tallest else 0
     return needed if cell < needed <= fit(grids, width, tallest, signs) else cell
 
 
-def draw_row(ax, items, left, top, cell):
+def draw_items(canvas, items, top=None, gap=0, most=LARGEST_CELL, room=ROOM, **limits):
+    """Draw grids and signs in a line, as large as they fit; return their boxes and the bottom."""
+    grids = [item for item in items if isinstance(item, Grid)]
+    room -= gap * (len(grids) - 1)
+    cell = min(most, fit(grids, room, signs=len(items) - len(grids), **limits))
+    top = canvas.top if top is None else top
+    boxes = draw_row(canvas.ax, items, canvas.left, top, cell, gap)
+    widths = [item.slot(cell) + gap if isinstance(item, Grid) else SIGN for item in items]
+    canvas.right = max(canvas.right, canvas.left + sum(widths) - gap)
+    return boxes, max(box.bottom for box in boxes)
+
+
+def draw_row(ax, items, left, top, cell, gap=0):
     """Draw grids and signs such as "=" in a line, centered in height; return their boxes."""
     grids = [item for item in items if isinstance(item, Grid)]
-    titled = TITLE if any(g.name for g in grids) else 0
-    middle = top + titled + max(g.rows for g in grids) * cell / 2
+    above = (TITLE if any(g.name for g in grids) else 0) + BEHIND * max(g.behind for g in grids)
+    middle = top + above + max(g.rows for g in grids) * cell / 2
     boxes = []
     for item in items:
         if isinstance(item, Grid):
-            boxes.append(draw_centered(ax, item, left, middle, cell))
-            left += item.slot(cell)
+            wide = item.columns * cell + BEHIND * item.behind
+            x, y = left + (item.slot(cell) - wide) / 2, middle - item.rows * cell / 2
+            boxes.append(draw_grid(ax, item, round(x), round(y), cell))
+            left += item.slot(cell) + gap
         else:
             draw_sign(ax, left + SIGN / 2, middle, item)
             boxes.append(Box(left, middle, left + SIGN, middle))
@@ -178,13 +202,12 @@ def draw_row(ax, items, left, top, cell):
     return boxes
 
 
-def draw_line(ax, grids, left, top, cell, gap):
-    """Draw grids in a line, `gap` apart; return their boxes, and where the line ends."""
-    boxes = []
-    for grid in grids:
-        boxes += draw_row(ax, [grid], left, top, cell)
-        left += grid.slot(cell) + gap
-    return boxes, left - gap
+def draw_headings(ax, left, top, wide, tall, columns, rows):
+    """Write names above the columns and before the rows of a table."""
+    for k, name in enumerate(columns):
+        style.write(ax, left + (k + 0.5) * wide, top - 13, str(name), align="center")
+    for k, name in enumerate(rows):
+        style.write(ax, left - 11, top + (k + 0.5) * tall, str(name), align="right")
 
 
 def draw_sign(ax, x, y, text):
@@ -192,40 +215,28 @@ def draw_sign(ax, x, y, text):
     style.write(ax, x, y, text, 20, style.MUTED, align="center")
 
 
-def draw_centered(ax, grid, left, middle, cell):
-    """Draw a grid below its title from `left` on, its cells centered at the height `middle`."""
-    at = round(left + (grid.slot(cell) - grid.columns * cell) / 2)
-    return draw_grid(ax, grid, at, round(middle - grid.rows * cell / 2), cell)
-
-
-def draw_frame(ax, left, top, width, height, color, lw=2.2, **look):
-    """Draw an empty frame."""
-    look = {"fill": False, "ec": color, "lw": lw, **look}
-    ax.add_patch(Rectangle((left, top), width, height, **look))
+def draw_frame(ax, left, top, width, height, color, lw=2.2, face="none", **look):
+    """Draw a frame, filled with the color `face`."""
+    ax.add_patch(Rectangle((left, top), width, height, fc=face, ec=color, lw=lw, **look))
 
 
 def draw_box(ax, box, role, strength=0.25, edge=0.75):
     """Fill a box with a tint of a role, in a frame of the same color."""
-    size = box.right - box.left, box.bottom - box.top
     face, edge = style.tint(role, strength), style.tint(role, edge)
-    ax.add_patch(Rectangle(box[:2], *size, fc=face, ec=edge, lw=0.8))
+    draw_frame(ax, *box[:2], box.right - box.left, box.bottom - box.top, edge, 0.8, face)
 
 
-def draw_picture(ax, grid, left, top, cell, colors, low, high):
-    """Draw the numbers of a grid as an image, with its title; return its box."""
-    box = draw_image(ax, grid.values, left, top, cell, colors, low, high)
-    draw_title(ax, grid, box)
-    return box
+def draw_share(ax, left, top, width, height, share):
+    """Draw a share of a whole as a bar in the color of what is learnt."""
+    draw_frame(ax, left, top, width, height, "none", 0, "#edf0f2", gid="track")
+    draw_frame(ax, left, top, width * share, height, "none", 0, style.ROLES["filter"], gid="share")
 
 
-def draw_lattice(ax, left, top, cell, fills, role, width):
-    """Draw square cells in colors (rows, columns) of matplotlib."""
-    y, x = np.mgrid[0 : len(fills), 0 : len(fills[0])]
-    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * cell
-    squares = np.stack([left + x * cell, top + y * cell], -1).reshape(-1, 1, 2) + corners
-    look = {"edgecolors": style.tint(role, 0.75), "linewidths": width}
-    fills = np.reshape(fills, (len(squares), -1))
-    ax.add_collection(PolyCollection(squares, facecolors=fills, **look), autolim=False)
+def draw_arrow(ax, path):
+    """Draw a line through points, with a head at its end."""
+    ax.plot(*np.transpose(path[:-1]), color=style.MUTED, lw=1.1, solid_joinstyle="miter")
+    look = {"arrowstyle": "-|>", "color": style.MUTED, "lw": 1.1, "mutation_scale": 10}
+    ax.annotate("", path[-1], path[-2], arrowprops=look | {"shrinkA": 0, "shrinkB": 0})
 
 
 def draw_sum(ax, boxes, bus, end):
@@ -238,43 +249,21 @@ def draw_sum(ax, boxes, bus, end):
     style.write(ax, bus, middle, "+", 18, style.MUTED, align="center", zorder=4)
 
 
-def draw_grid(ax, grid, left, top, cell):
-    """Draw a grid, its cells at `left` and `top`, its title above; return the box of its cells."""
-    box = Box(left, top, left + grid.columns * cell, top + grid.rows * cell)
+def draw_lattice(ax, left, top, wide, tall, fills, edge, lw=0.8):
+    """Draw the cells of a table in colors (rows, columns, 3 or 4)."""
+    y, x = np.mgrid[0 : len(fills), 0 : len(fills[0])]
+    corners = np.stack([left + x * wide, top + y * tall], -1).reshape(-1, 1, 2)
+    cells = corners + np.multiply([(0, 0), (1, 0), (1, 1), (0, 1)], (wide, tall))
+    look = {"edgecolors": edge, "linewidths": lw}
+    fills = np.reshape(fills, (len(cells), -1))
+    ax.add_collection(PolyCollection(cells, facecolors=fills, **look), autolim=False)
+
+
+def draw_picture(ax, grid, left, top, cell, colors, low, high):
+    """Draw the numbers of a grid as an image, with its title; return its box."""
+    box = draw_image(ax, grid.values, left, top, cell, colors, low, high)
     draw_title(ax, grid, box)
-    numbered = grid.numbers and cell >= grid.smallest_cell()
-    if grid.pad:
-        _draw_ring(ax, grid, box, cell, numbered)
-    inner = (left + grid.pad * cell, top + grid.pad * cell)
-    flat = not grid.numbers or grid.strengths is not None  # colours do not stand for numbers
-    if numbered or (flat and cell >= 6 and grid.values.size <= 1600):
-        _draw_cells(ax, grid, *inner, cell)
-    else:
-        _draw_image(ax, grid, *inner, cell)
-    if numbered:
-        _draw_numbers(ax, grid, *inner, cell)
-    if grid.hatched is not None and np.any(grid.hatched):
-        _draw_hatching(ax, grid, box, cell)
-    for row, column in grid.marked if cell >= 6 else ():
-        corner = (inner[0] + column * cell, inner[1] + row * cell)
-        frame = Rectangle(corner, cell, cell, fill=False, ec=style.TEXT_COLORS["output"], lw=1.6)
-        if not numbered:  # a dark frame on a cell as dark as that needs a light seam
-            frame.set_path_effects([withStroke(linewidth=3.6, foreground="white")])
-        ax.add_patch(frame)
-    for k, (row, column, height, width) in enumerate(grid.windows):
-        _outline(ax, left + column * cell, top + row * cell, width * cell, height * cell, k)
-    for k, (row, column) in enumerate(grid.cells):
-        _outline(ax, inner[0] + column * cell, inner[1] + row * cell, cell, cell, k)
     return box
-
-
-def draw_title(ax, grid, box):
-    """Write the name of a grid, and its letters with its shape, above a box."""
-    if grid.name:
-        middle = (box.left + box.right) / 2
-        color = style.TEXT_COLORS[grid.role]
-        style.write(ax, middle, box.top - 29, grid.name, 13, color, "bold", "center")
-        style.write(ax, middle, box.top - 12, grid.subtitle, 12, style.MUTED, align="center")
 
 
 def draw_image(ax, values, left, top, cell, colors, low, high, frame=style.LINE):
@@ -291,27 +280,72 @@ def draw_image(ax, values, left, top, cell, colors, low, high, frame=style.LINE)
         aspect="auto",
         zorder=0.8,
     )
-    ax.add_patch(Rectangle((left, top), columns * cell, rows * cell, fill=False, ec=frame, lw=0.8))
+    draw_frame(ax, left, top, columns * cell, rows * cell, frame, 0.8)
+    return box
+
+
+def draw_title(ax, grid, box):
+    """Write the name of a grid, and its letters with its shape, above a box."""
+    if grid.name:
+        color = style.TEXT_COLORS[grid.role]
+        y = box.top - (29 if grid.letters else 14)
+        style.write(ax, box.center, y, grid.name, 13, color, "bold", "center")
+        style.write(ax, box.center, box.top - 12, grid.subtitle, 12, style.MUTED, align="center")
+
+
+def draw_grid(ax, grid, left, top, cell):
+    """Draw a grid, its cells at `left` and `top`, its title above; return the box of its cells."""
+    box = Box(left, top, left + grid.columns * cell, top + grid.rows * cell)
+    back = BEHIND * grid.behind
+    draw_title(ax, grid, box._replace(top=top - back, right=box.right + back))
+    for k in reversed(range(1, grid.behind + 1)):
+        blank = Grid(grid.values, role=grid.role, numbers=False)
+        draw_grid(ax, blank, left + BEHIND * k, top - BEHIND * k, cell)
+    numbered = grid.numbers and cell >= grid.smallest_cell()
+    if grid.pad:
+        _draw_ring(ax, grid, box, cell, numbered)
+    inner = (left + grid.pad * cell, top + grid.pad * cell)
+    flat = not grid.numbers or grid.strengths is not None  # colors do not stand for numbers
+    if numbered or (flat and cell >= 6 and grid.values.size <= 1600):
+        _draw_cells(ax, grid, *inner, cell)
+    else:
+        draw_image(ax, grid.values, *inner, cell, *_scale(grid), style.ROLES[grid.role])
+    if numbered:
+        _draw_numbers(ax, grid, *inner, cell)
+    if grid.hatched is not None and np.any(grid.hatched):
+        _draw_hatching(ax, grid, box, cell)
+    for row, column in grid.marked if cell >= 6 else ():
+        corner = (inner[0] + column * cell, inner[1] + row * cell)
+        # A dark frame on a cell as dark as that needs a light seam.
+        seam = [] if numbered else [withStroke(linewidth=3.6, foreground="white")]
+        draw_frame(ax, *corner, cell, cell, style.TEXT_COLORS["output"], 1.6, path_effects=seam)
+    cells = [(row + grid.pad, column + grid.pad, 1, 1) for row, column in grid.cells]
+    for outlined in grid.windows, cells:  # in vermilion, the first with a full line, others dashed
+        for k, (row, column, *sides) in enumerate(outlined):
+            lw, ls = (1.8, (0, (2.5, 1.5))) if k else (2.4, "-")
+            look = {"ls": ls, "joinstyle": "miter", "zorder": 5 - k}
+            corner, (height, width) = (left + column * cell, top + row * cell), sides
+            draw_frame(ax, *corner, width * cell, height * cell, style.ROLES["window"], lw, **look)
     return box
 
 
 def _draw_cells(ax, grid, left, top, cell):
     """Fill each cell with a tint of the role; leave empty cells white."""
-    strengths = 0.25 if grid.strengths is None else np.asarray(grid.strengths, dtype=float)
+    strengths = 0.25 if grid.strengths is None else grid.strengths
     strengths = np.where(np.isfinite(grid.values), strengths, 0)
     fills = 1 - strengths[..., np.newaxis] * (1 - np.array(style.to_rgb(style.ROLES[grid.role])))
-    draw_lattice(ax, left, top, cell, fills, grid.role, 0.8 if cell >= 12 else 0.4)
+    edge, lw = style.tint(grid.role, 0.75), 0.8 if cell >= 12 else 0.4
+    draw_lattice(ax, left, top, cell, cell, fills, edge, lw)
 
 
-def _draw_image(ax, grid, left, top, cell):
-    """Draw the values as an image in the colours of the role, signed values as diverging."""
+def _scale(grid):
+    """Return colors, lowest and highest number: those of the role, diverging where signed."""
     finite = grid.values[np.isfinite(grid.values)]
     low, high = (finite.min(), finite.max()) if finite.size else (0, 1)
-    colors = style.sequential(grid.role)
     if low < 0:
         high = max(-low, high)
-        low, colors = -high, style.DIVERGING
-    draw_image(ax, grid.values, left, top, cell, colors, low, high, style.ROLES[grid.role])
+        return style.DIVERGING, -high, high
+    return style.sequential(grid.role), low, high
 
 
 def _draw_numbers(ax, grid, left, top, cell):
@@ -330,7 +364,7 @@ def _draw_numbers(ax, grid, left, top, cell):
 def _draw_ring(ax, grid, box, cell, numbered):
     """Draw the padding: pale, dashed, with small gray zeros."""
     face, size = style.tint("padding", 0.12), (grid.columns * cell, grid.rows * cell)
-    ax.add_patch(Rectangle(box[:2], *size, fc=face, ec="none", zorder=0.4))  # under the cells
+    draw_frame(ax, *box[:2], *size, "none", face=face, zorder=0.4)  # under the cells
     xs = [box.left + k * cell for k in range(grid.columns + 1)]
     ys = [box.top + k * cell for k in range(grid.rows + 1)]
     if cell < 6:  # inner lines would be a gray mass
@@ -355,10 +389,3 @@ def _draw_hatching(ax, grid, box, cell):
     squares = [Path(square + corner, closed=True) for corner in corners]
     area = Path.make_compound_path(*squares)
     ax.add_patch(PathPatch(area, fc=(1, 1, 1, 0.5), ec="#7b8794", hatch="////", lw=0))
-
-
-def _outline(ax, x, y, width, height, order):
-    """Outline in vermilion: the first with a full line, further ones dashed."""
-    lw, ls = (1.8, (0, (2.5, 1.5))) if order else (2.4, "-")
-    look = {"ls": ls, "joinstyle": "miter", "zorder": 5 - order}
-    draw_frame(ax, x, y, width, height, style.ROLES["window"], lw, **look)

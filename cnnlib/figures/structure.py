@@ -1,41 +1,41 @@
 """Pictures of how networks are put together, and of what flows through them.
 
-Book section 7.1. A *stage* is a layer with weights and what follows it, up to the next one:
-Affine - ReLU, or Convolution - ReLU - Pooling.
+Book sections 7.1, 7.5 and 7.7. A *stage* is a layer with weights and what follows it, up to the
+next one: Affine - ReLU, or Convolution - ReLU - Pooling. Layers are given as (name, output_shape,
+n_params), in order, as from `Network.summary`; the first is the input.
 """
 
 import re
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
 from cnnlib.figures import style
-from cnnlib.figures.grids import draw_image
-from cnnlib.figures.training import draw_arrow, layer_role
+from cnnlib.figures.convolution import draw_block
+from cnnlib.figures.grids import ROOM, draw_arrow, draw_frame, draw_image, draw_share
 
-RIGHT = style.MAX_WIDTH - style.MARGIN
-INPUT = 46  # width of the input's box
 STAGE = 122  # least width of a stage: five and the input fill a line
-ARROW = 28  # least length of an arrow
+ARROW = 28  # length of an arrow
 BOX = 44  # height of a box
 LINE = 128  # from one line of boxes to the next, where a network needs several
 FLAT = "flattened"
-SQUARE = 84  # height of the data between two stages
 NEW = style.tint("padding", 0.38)  # ground of the layers that a CNN adds
+TALL = 170  # height of the tallest volume
+SLANT = 0.28  # of an edge that goes back, against one that stands
+LEAST = 5.0  # width, height or depth of the smallest volume
+
+
+def layer_role(name, place, count):
+    """Color a layer by what it does: pooling, learnt numbers, input, or fixed arithmetic."""
+    name = name.lower()
+    if "pool" in name or "subsampl" in name:
+        return "output"
+    if count or "conv" in name or "affine" in name:
+        return "filter"
+    return "padding" if place else "input"
 
 
 def stages(layers):
-    """Group the layers of a network into stages.
-
-    Parameters
-    ----------
-    layers : list of tuple
-        In order, the name first; the first is the input. As from `Network.summary`.
-
-    Returns
-    -------
-    list of list of tuple
-        The same tuples without the input; each inner list begins with a layer that has weights.
+    """Group the layers of a network into stages, the input left out.
 
     Examples
     --------
@@ -52,170 +52,141 @@ def stages(layers):
     return groups
 
 
+def network(layers, message="Shapes on the arrows, learnt numbers below"):
+    """Show a network layer by layer, colored by what the layers do (book figure 7-5-1)."""
+    return compare({"": layers}, message, by_role=True)
+
+
 def chain(layers, message=None):
     """Show a network stage by stage, with shapes on the arrows and parameter counts below.
 
-    Parameters
-    ----------
-    layers : list of (name, output_shape, n_params)
-        In order; the first is the input. As from `Network.summary`.
-    message : str, optional
-        Title; where most parameters sit, if left out.
-
-    Returns
-    -------
-    Card
-
-    Notes
-    -----
-    Book figures 7-1 and 7-2. Layers named Conv and Pool stand on grey ground, as there.
+    Book figures 7-1 and 7-2. Layers named Conv and Pool stand on grey ground, as there. The title
+    says where most parameters sit, if no message is given.
     """
     return compare({"": layers}, _where_most_sit(layers) if message is None else message)
 
 
-def compare(networks, message):
-    """Show several networks below each other, stage by stage.
-
-    Parameters
-    ----------
-    networks : dict of {str: list of (name, output_shape, n_params)}
-        By name; the layers as for `chain`.
-    message : str
-        Title.
-
-    Returns
-    -------
-    Card
-    """
-    _check(networks)
+def compare(networks, message, by_role=False):
+    """Show networks, by name, below each other: stages, or layers in the colors of their roles."""
+    _check_networks(networks)
     canvas = style.Canvas(message)
-    top, right, said = canvas.top, 0, []
+    top, said = canvas.top, []
     for name, layers in networks.items():
-        total = _total(layers)
+        total = f"{sum(count or 0 for *_, count in layers):,} parameters"
         if name:
             style.write(canvas.ax, canvas.left, top + 10, name, 13, weight="bold")
             start = canvas.left + style.text_width(name, 13, "bold") + 10
-            text = f"{total:,} parameters"
-            style.write(canvas.ax, start, top + 10, text, 12, style.MUTED)
+            style.write(canvas.ax, start, top + 10, total, 12, style.MUTED)
             top += 30
-        end, bottom = _draw_chain(canvas.ax, layers, canvas.left, top)
-        top, right = bottom + 24, max(right, end)
-        said.append(f"{name or 'network'}: {_spoken(layers)}; {total:,} parameters in all")
-    text = "" if "" not in networks else f"{_total(networks['']):,} parameters in all. "
+        groups = [[layer] for layer in layers[1:]] if by_role else stages(layers)
+        top = 24 + _draw_chain(canvas, [layers[:1], *groups], top, by_role)
+        said.append(f"{name or 'network'}: {_spoken(layers)}; {total} in all")
+    text = "" if "" not in networks else f"{total} in all. "
     text += "Shapes without the batch; orange bars: share of all parameters."
-    if any(_is_new(layer) for layers in networks.values() for layer in layers):
+    if not by_role and any(_is_new(layer) for layers in networks.values() for layer in layers):
         text += " On grey: new in a CNN."
-    bottom = style.paragraph(canvas.ax, canvas.left, top, text, right - canvas.left)
-    return canvas.finish(right, bottom - 12, ". ".join([message, *said]) + ".")
+    bottom = canvas.note(top, text)
+    return canvas.finish(canvas.right, bottom - 12, f"{message}. {'. '.join(said)}.")
+
+
+def _draw_chain(canvas, groups, top, by_role):
+    """Draw the layers of a group side by side, an arrow behind each group; return the bottom."""
+    ax, left, middle = canvas.ax, canvas.left, top + 20 + BOX / 2
+    counts = [sum(layer[2] or 0 for layer in group) for group in groups]
+    shapes = [style.shape_text(np.atleast_1d(group[-1][1])) for group in groups]
+    halves = [style.text_width(shape, 12) / 2 for shape in shapes]
+    boxes = [[_box_width(layer, by_role) for layer in group] for group in groups]
+    widths, total = [sum(boxes[0])], max(sum(counts), 1)
+    for k, count in enumerate(counts[1:], start=1):  # over each arrow stands a shape
+        text = style.text_width(f"{count:,} parameters", 11) if count else 0
+        apart = halves[k - 1] + halves[k] + 8 - ARROW
+        widths.append(max(sum(boxes[k]), text, apart, 0 if by_role else STAGE))
+    ends, x = _line_ends(groups, np.add(widths, ARROW)), left
+    for k, (group, width) in enumerate(zip(groups, widths, strict=True)):
+        wides = np.multiply(boxes[k], width / sum(boxes[k]))
+        _draw_group(ax, group, x, middle, wides, counts[k] / total, k, by_role)
+        x += width
+        canvas.right = max(canvas.right, x + ARROW, x + ARROW / 2 + halves[k])
+        style.write(ax, x + ARROW / 2, middle - BOX / 2 - 10, shapes[k], 12, align="center")
+        path, x = [(x + 3, middle), (x + ARROW - 3, middle)], x + ARROW
+        if k in ends:  # on to the next line
+            corner, turn, foot = x - ARROW / 2, middle + LINE - BOX / 2 - 36, left + 4
+            middle += LINE
+            x = left + ARROW
+            path[1:] = [(corner, path[0][1]), (corner, turn), (foot, turn), (foot, middle)]
+            path.append((x - 3, middle))
+        draw_arrow(ax, path)
+    return middle + BOX / 2 + 34
+
+
+def _line_ends(groups, widths):
+    """Break a chain into lines; return the last group of each line but the last.
+
+    A chain of single layers is broken behind a pooling, where that fills half of a line.
+    """
+    ends, first, room = [], 0, ROOM - 14
+    while sum(widths[first:]) > room:
+        reach = np.cumsum(widths[first:])
+        fitting = range(first, first + max(1, int((reach <= room).sum())))
+        half = [k for k in fitting if reach[k - first] > ROOM / 2 and len(groups[k]) == 1]
+        pools = [k for k in half if "pool" in groups[k][0][0].lower()]
+        ends.append((pools or fitting)[-1])
+        first, room = ends[-1] + 1, ROOM - 14 - ARROW
+    return ends
+
+
+def _draw_group(ax, group, left, middle, widths, share, place, by_role):
+    """Draw the boxes of a group side by side, its parameter count and its share below."""
+    x, below = left, middle + BOX / 2
+    for layer, wide in zip(group, widths, strict=True):
+        role = layer_role(layer[0], place, layer[2])
+        face, edge, ink = style.tint(role, 0.3), style.TEXT_COLORS[role], style.INK
+        if not by_role:  # orange where it learns, grey ground where it is new
+            face = NEW if _is_new(layer) else "white" if place else face
+            edge, ink = style.MUTED, style.TEXT_COLORS["filter"] if role == "filter" else ink
+        draw_frame(ax, x, middle - BOX / 2, wide, BOX, edge, 1, face, gid=layer[0])
+        text = _label(layer[0], by_role)
+        style.write(ax, x + wide / 2, middle, text, 12, ink, "bold", "center")
+        x += wide
+    count = sum(layer[2] or 0 for layer in group)
+    if count:
+        style.write(ax, left, below + 14, f"{count:,} parameters", 11, style.MUTED)
+        draw_share(ax, left, below + 25, sum(widths) - 42, 8, share)
+        text = "< 1 %" if share < 0.005 else style.percent(share, 0)
+        style.write(ax, x, below + 29, text, 11, style.MUTED, align="right")
 
 
 def flow(networks, message="Maps between convolutions, a line of numbers before each affine layer"):
     """Show the data between the stages: maps as images, flat data as a strip of numbers.
 
-    Parameters
-    ----------
-    networks : dict of {str: list of (name, data)}
-        By name: what the input is and what each layer puts out, in order, for one image; arrays
-        of shape (C, H, W) or (D,). A stage begins where a name says Conv or Affine. A flattened
-        copy is drawn where a layer makes flat data of maps.
-    message : str
-        Title.
-
-    Returns
-    -------
-    Card
+    `networks` holds, by name, lists of (name, data): what the input is and what each layer puts
+    out, in order, for one image, (C, H, W) or (D,). A stage begins where a name says Conv or
+    Affine. A flattened copy is drawn where a layer makes flat data of maps.
     """
-    _check(networks)
+    _check_networks(networks)
     canvas = style.Canvas(message)
-    top, right, said = canvas.top, 0, []
+    top, said = canvas.top, []
     for name, layers in networks.items():
         style.write(canvas.ax, canvas.left, top + 10, name, 13, weight="bold")
         steps = _steps(layers)
-        end, bottom = _draw_flow(canvas.ax, steps, canvas.left, top + 30)
-        top, right = bottom + 24, max(right, end)
+        top = _draw_flow(canvas, steps, top + 30) + 24
         said.append(f"{name}: {', '.join(f'{n} {style.shape_text(d.shape)}' for n, d in steps)}")
     text = "Dark is high; each picture on its own scale. Of several maps, the first four are shown."
-    if any(np.min(data) < 0 for layers in networks.values() for _, data in layers):
+    if any(np.min(data) < 0 for layers in networks.values() for _, data in _steps(layers)):
         text += " Signed numbers: red above zero, blue below."
-    bottom = style.paragraph(canvas.ax, canvas.left, top, text, right - canvas.left)
-    return canvas.finish(right, bottom - 12, f"{message}. {'; '.join(said)}.")
+    bottom = canvas.note(top, text, width=canvas.right - canvas.left)
+    return canvas.finish(canvas.right, bottom - 12, f"{message}. {'; '.join(said)}.")
 
 
-def _draw_chain(ax, layers, left, top):
-    """Draw a network in one line, or several; return its right end and its bottom."""
-    groups = stages(layers)
-    total = max(_total(layers), 1)
-    right, middle = left + INPUT, top + 20 + BOX / 2
-    _draw_box(ax, left, middle, INPUT, layers[0], place=0)
-    first, shape, behind = left, layers[0][1], left + INPUT
-    for group in groups:
-        width = _stage_width(group)
-        fits = behind + ARROW + width + ARROW + 14 <= RIGHT
-        start = behind + ARROW if fits else first + INPUT + ARROW
-        path = [(behind + 3, middle), (start - 3, middle)]
-        _write_shape(ax, behind + ARROW / 2, middle, shape)
-        if not fits:  # on to the next line
-            corner, turn = behind + ARROW / 2, middle + LINE - BOX / 2 - 36
-            middle += LINE
-            foot = start - ARROW / 2 - 10
-            path = [path[0], (corner, path[0][1]), (corner, turn), (foot, turn)]
-            path += [(foot, middle), (start - 3, middle)]
-        draw_arrow(ax, path)
-        _draw_stage(ax, group, start, middle, width, total)
-        behind, shape = start + width, group[-1][1]
-        half = style.text_width(style.shape_text(np.atleast_1d(shape)), 12) / 2
-        right = max(right, behind + ARROW, behind + ARROW / 2 + half)
-    draw_arrow(ax, [(behind + 3, middle), (behind + ARROW - 3, middle)])
-    _write_shape(ax, behind + ARROW / 2, middle, shape)
-    return right, middle + BOX / 2 + 34
-
-
-def _draw_stage(ax, group, left, middle, width, total):
-    """Draw the boxes of a stage side by side, its parameter count and its share below."""
-    naturals = [_box_width(layer) for layer in group]
-    spare = (width - sum(naturals)) / len(group)
-    at = left
-    for layer, natural in zip(group, naturals, strict=True):
-        _draw_box(ax, at, middle, natural + spare, layer)
-        at += natural + spare
-    count = sum(layer[2] or 0 for layer in group)
-    below = middle + BOX / 2
-    style.write(ax, left, below + 14, _count_text(count), 11, style.MUTED)
-    share = count / total
-    track = width - 42
-    ax.add_patch(Rectangle((left, below + 25), track, 8, fc="#edf0f2", ec="none", gid="track"))
-    ax.add_patch(
-        Rectangle((left, below + 25), track * share, 8, fc=style.ROLES["filter"], gid="share")
-    )
-    text = _percent(share)
-    style.write(ax, left + width, below + 29, text, 11, style.MUTED, align="right")
-
-
-def _draw_box(ax, left, middle, width, layer, place=1):
-    """Draw one layer: grey ground where it is new in a CNN, orange name where it has weights."""
-    face = NEW if _is_new(layer) else "white" if place else style.tint("input", 0.3)
-    weights = layer_role(layer[0], place, layer[2]) == "filter"
-    color = style.TEXT_COLORS["filter"] if weights else style.INK
-    corner = (left, middle - BOX / 2)
-    ax.add_patch(Rectangle(corner, width, BOX, fc=face, ec=style.MUTED, lw=1, gid=layer[0]))
-    style.write(ax, left + width / 2, middle, _label(layer[0]), 12, color, "bold", "center")
-
-
-def _write_shape(ax, center, middle, shape):
-    """Write a shape over an arrow, above the boxes."""
-    text = style.shape_text(np.atleast_1d(shape))
-    style.write(ax, center, middle - BOX / 2 - 10, text, 12, align="center")
-
-
-def _draw_flow(ax, steps, left, top):
-    """Draw what is handed on in a line, with arrows between; return right end and bottom."""
-    slot = (RIGHT - left) / max(7, len(steps))
-    square = min(SQUARE, slot - 24)
-    middle, bottom, role, behind = top + square / 2, top, "input", left
+def _draw_flow(canvas, steps, top):
+    """Draw what is handed on in a line, with arrows between; return the bottom."""
+    ax, slot = canvas.ax, ROOM / max(7, len(steps))
+    square = min(84, slot - 24)
+    middle, bottom, role, behind = top + square / 2, top, "input", 0
     for k, (label, data) in enumerate(steps):
         if k and label != FLAT:
             role = "output"
-        center = left + (k + 0.5) * slot
+        center = canvas.left + (k + 0.5) * slot
         half = _draw_data(ax, data, center, top, square, role) / 2
         if k:
             draw_arrow(ax, [(behind + 4, middle), (center - half - 4, middle)])
@@ -225,7 +196,8 @@ def _draw_flow(ax, steps, left, top):
             below += 17
             style.write(ax, center, below, line, 11, style.MUTED, align="center")
         bottom = max(bottom, below + 6)
-    return left + len(steps) * slot, bottom
+    canvas.right = max(canvas.right, canvas.left + len(steps) * slot)
+    return bottom
 
 
 def _draw_data(ax, data, center, top, square, role):
@@ -236,23 +208,21 @@ def _draw_data(ax, data, center, top, square, role):
         high = max(high, -low)
         low, colors = -high, style.DIVERGING
     if data.ndim == 1:
-        width = 16
+        x, width = center - 8, 16
         ax.imshow(
             data[:, np.newaxis],
             cmap=colors,
             vmin=low,
             vmax=max(high, 1e-12),
-            extent=(center - width / 2, center + width / 2, top + square, top),
+            extent=(x, x + width, top + square, top),
             aspect="auto",
             interpolation="nearest" if len(data) <= square else "antialiased",
             zorder=0.8,
         )
-        corner = (center - width / 2, top)
-        ax.add_patch(Rectangle(corner, width, square, fill=False, ec=style.MUTED, lw=0.8))
+        draw_frame(ax, x, top, width, square, style.MUTED, 0.8)
         return width
     C, H, W = data.shape
-    across = 1 if C == 1 else 2
-    gap = 3
+    across, gap = 1 if C == 1 else 2, 3
     cell = (square - gap * (across - 1)) / across / max(H, W)
     for c in range(min(C, across**2)):
         row, column = divmod(c, across)
@@ -276,7 +246,68 @@ def _steps(layers):
     return steps
 
 
-def _check(networks):
+def volumes(layers, message=None):
+    """Show what each layer puts out as a volume, in the style of the papers' own figures.
+
+    Maps stand behind each other: channels run to the right, height upwards, width to the back. A
+    line of numbers is a thin bar. All lengths are drawn by their square root, so that 3 and 4,096
+    fit into one picture. Layers that neither learn nor change the shape are left out; the title
+    says how many numbers are learnt, if no message is given.
+
+    After LeCun et al. (1998), figure 2, and Krizhevsky et al. (2012), figure 2.
+    """
+    _check_networks({"": layers})
+    shown = layers[:1]
+    for layer in layers[1:]:
+        if layer[2] or layer[1] != shown[-1][1]:
+            shown.append(layer)
+    total = sum(count or 0 for *_, count in layers)
+    canvas = style.Canvas(f"{total:,} numbers to learn" if message is None else message)
+    texts = [_lines(*layer) for layer in shown]
+    slots = np.array([max(44, *(style.text_width(*text[:3]) for text in t)) + 7 for t in texts])
+    spare = (ROOM - slots.sum()) / len(slots)
+    if spare < 0:
+        raise ValueError(f"{len(shown)} volumes do not fit beside each other")
+    slots += min(spare, 40)
+    # Channels, height, width; a line of numbers stands upright.
+    edges = [
+        np.sqrt(shape) if len(shape) == 3 else (1.0, np.sqrt(shape[0]) / 4, 0.0)
+        for _, shape, _ in shown
+    ]
+    upright = TALL / max(height + SLANT * width for _, height, width in edges)
+    across = [
+        (slot - 14 - max(LEAST, SLANT * upright * width)) / channels
+        for slot, (channels, _, width) in zip(slots, edges, strict=True)
+    ]
+    scale = np.array([min(upright, *across), upright, SLANT * upright])
+    middle, left = canvas.top + 12 + TALL / 2, canvas.left
+    for place, (slot, edge, text) in enumerate(zip(slots, edges, texts, strict=True)):
+        wide, high, deep = np.maximum(LEAST, scale * edge)
+        corner = left + (slot - wide - deep) / 2, middle + (high + deep) / 2
+        draw_block(canvas.ax, *corner, wide, high, deep, "output" if place else "input")
+        for k, (line, size, weight, color) in enumerate(text):
+            at, look = (left + slot / 2, middle + TALL / 2 + 26 + 17 * k), {"gid": shown[place][0]}
+            style.write(canvas.ax, *at, line, size, color, weight, "center", **look)
+        left += slot
+    note = "Channels to the right, height upwards, width to the back; lengths by their square root."
+    note += " In brown: layers that learn, and how many numbers."
+    bottom = canvas.note(middle + TALL / 2 + 110, note, 11, width=left - canvas.left)
+    text = f"Volumes: {_spoken(shown)}; {total:,} parameters in all."
+    return canvas.finish(left, bottom - 12, text)
+
+
+def _lines(name, shape, count):
+    """List what stands below a volume, with size, weight and color: name, shape and parameters."""
+    learns = style.TEXT_COLORS["filter"]
+    sizes = (
+        [f"{shape[0]:,}", ""] if len(shape) == 1 else [f"{shape[0]} x", f"{shape[1]} x {shape[2]}"]
+    )
+    lines = [(name, 12, "bold", learns if layer_role(name, 1, count) == "filter" else style.INK)]
+    lines += [(text, 11, "normal", style.MUTED) for text in sizes]
+    return [*lines, (f"{count:,}", 11, "normal", learns)] if count else lines
+
+
+def _check_networks(networks):
     """Raise ValueError where there is no network, or one without layers."""
     if not networks:
         raise ValueError("there is no network to draw")
@@ -293,7 +324,7 @@ def _where_most_sit(layers):
     if not total:
         return "Nothing to learn in this network"
     most = int(np.argmax(counts))
-    share = _percent(counts[most] / total)
+    share = style.percent(counts[most] / total, 0)
     if counts[most] < total / 2:
         return f"{total:,} parameters, at most {share} of them in one layer"
     return f"{layers[most][0]} holds {share} of the {total:,} parameters"
@@ -304,12 +335,8 @@ def _spoken(layers):
     texts = []
     for name, shape, count in layers:
         text = f"{name} {style.shape_text(np.atleast_1d(shape))}"
-        texts.append(f"{text} with {_count_text(count)}" if count else text)
+        texts.append(f"{text} with {count:,} parameters" if count else text)
     return ", ".join(texts)
-
-
-def _total(layers):
-    return sum(count or 0 for _, _, count in layers)
 
 
 def _is_new(layer):
@@ -317,25 +344,10 @@ def _is_new(layer):
     return any(kind in layer[0].lower() for kind in ("conv", "pool"))
 
 
-def _label(name):
+def _label(name, whole=False):
     """Write a layer's name without its number: Conv1 is Conv, Relu1 is ReLU; C1 stays."""
-    return re.sub(r"(?<=[a-z]{2})\d+$", "", name).replace("Relu", "ReLU")
+    return name if whole else re.sub(r"(?<=[a-z]{2})\d+$", "", name).replace("Relu", "ReLU")
 
 
-def _box_width(layer):
-    return style.text_width(_label(layer[0]), 12, "bold") + 8
-
-
-def _stage_width(group):
-    count = sum(layer[2] or 0 for layer in group)
-    natural = sum(_box_width(layer) for layer in group)
-    return max(STAGE, natural, style.text_width(_count_text(count), 11))
-
-
-def _count_text(count):
-    return f"{count:,} parameters"
-
-
-def _percent(share):
-    """Write a share in whole per cent, or as below one."""
-    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+def _box_width(layer, whole):
+    return style.text_width(_label(layer[0], whole), 12, "bold") + (18 if whole else 8)
