@@ -20,6 +20,7 @@ from cnnlib.exercises.im2col import (
     check_im2col,
 )
 from cnnlib.exercises.networks import (
+    check_learning_rate,
     check_network_gradient,
     check_parameter_count,
     check_three_bugs,
@@ -46,6 +47,7 @@ __all__ = [
     "check_diagonal_filter",
     "check_dropout",
     "check_im2col",
+    "check_learning_rate",
     "check_lrn",
     "check_max_pooling",
     "check_max_pooling_backward",

@@ -36,17 +36,13 @@ def check_convolution(my_convolution):
     return CONVOLUTION.check(my_convolution)
 
 
-def _size(H, FH, stride=1, pad=0):
-    return conv_output_size(H, FH, stride, pad)
-
-
 OUTPUT_SIZE = Exercise("output size", "7.2", "my_output_size(H, FH, stride=1, pad=0)",
     cases=[
         tuple(map(int, case.split()))
         for case in "1 1,4 3,4 2 1 1,5 3 2,7 3 2 1,6 3 2 2,7 3 3,8 3 3,8 3 3 1,7 3 3 2,"
         "28 5,28 5 1 2,227 11 4,224 7 2 3".split(",")
     ],
-    reference=_size,
+    reference=conv_output_size,
     mistakes={
         "the + 1 is forgotten: the first place takes no step":
             lambda H, FH, S=1, P=0: (H + 2 * P - FH) // S,
@@ -115,38 +111,18 @@ def convolution(x, W, b, stride=1, pad=0):
     return Convolution(W, b, stride, pad).forward(x, train_flg=False)
 
 
-def _sum(windows, W, letters="ncijpq,fcij->nfpq"):
-    return np.einsum(letters, windows, W)
-
-
 def _columns(b):
     return b.reshape(1, -1, 1, 1)
 
 
 def _plain(x, W, stride, pad):
-    return _sum(sliding_windows(x, *W.shape[2:], stride, pad), W)
+    return np.einsum("ncijpq,fcij->nfpq", sliding_windows(x, *W.shape[2:], stride, pad), W)
 
 
 def _stride_forgotten(x, W, b, stride=1, pad=0):
     """Make a map of the right size, but let neighbouring windows lie one pixel apart."""
     OH, OW = _plain(x, W, stride, pad).shape[2:]
     return _plain(x, W, 1, pad)[:, :, :OH, :OW] + _columns(b)
-
-
-def _last_channel(x, W, b, stride=1, pad=0):
-    return _plain(x[:, -1:], W[:, -1:], stride, pad) + _columns(b)
-
-
-def _no_end(x, W, b, stride=1, pad=0):
-    return x[0, :, 0:, 0:] * W[0]
-
-
-def _bias_per_product(x, W, b, stride=1, pad=0):
-    return _plain(x, W, stride, pad) + _columns(b) * W[0].size
-
-
-def _bias_per_channel(x, W, b, stride=1, pad=0):
-    return _plain(x, W, stride, pad) + _columns(b) * W.shape[1]
 
 
 CONVOLUTION_MISTAKES = {
@@ -157,14 +133,16 @@ CONVOLUTION_MISTAKES = {
         _stride_forgotten,
     "the stride is forgotten": lambda x, W, b, S=1, P=0: convolution(x, W, b, 1, P),
     "the padding is forgotten": lambda x, W, b, S=1, P=0: convolution(x, W, b, S, 0),
-    "the slices have no end: a window ends at p*S + FH and q*S + FW": _no_end,
-    "only one channel counts: the sum overwrites what the channels before it gave": _last_channel,
+    "the slices have no end: a window ends at p*S + FH and q*S + FW":
+        lambda x, W, b, S=1, P=0: x[0, :, 0:, 0:] * W[0],
+    "only one channel counts: the sum overwrites what the channels before it gave":
+        lambda x, W, b, S=1, P=0: _plain(x[:, -1:], W[:, -1:], S, P) + _columns(b),
     "the mean over the window instead of the sum":
         lambda x, W, b, S=1, P=0: _plain(x, W, S, P) / W[0].size + _columns(b),
     "the bias is added with every product, inside the innermost loop: once per place is enough":
-        _bias_per_product,
+        lambda x, W, b, S=1, P=0: _plain(x, W, S, P) + _columns(b) * W[0].size,
     "the bias is added once for each channel: it belongs to the filter, once per place":
-        _bias_per_channel,
+        lambda x, W, b, S=1, P=0: _plain(x, W, S, P) + _columns(b) * W.shape[1],
     "a bias per column: out + b lays b along the last axis; one per filter is "
     "b.reshape(1, FN, 1, 1)": lambda x, W, b, S=1, P=0: _plain(x, W, S, P) + b,
     "rows and columns of the output are exchanged: axes transposed the wrong way, or OH for OW":
@@ -173,7 +151,7 @@ CONVOLUTION_MISTAKES = {
         lambda x, W, b, S=1, P=0: convolution(x, W.swapaxes(2, 3), b, S, P),
     "the channels are not added up: every filter gives one map, not one per channel": (
         lambda x, W, b, S=1, P=0: (
-            _sum(sliding_windows(x, *W.shape[2:], S, P), W, "ncijpq,fcij->nfcpq")
+            np.einsum("ncijpq,fcij->nfcpq", sliding_windows(x, *W.shape[2:], S, P), W)
             + b.reshape(1, -1, 1, 1, 1)
         )
     ),

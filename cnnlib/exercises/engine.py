@@ -204,7 +204,7 @@ class Exercise:
             cause = self._cause(problem, failed, outcomes)
             lines += [cause] if cause else []
         if failed:
-            lines.append(("", f"Right before that: {failed} smaller {_plural('input', failed)}."))
+            lines.append(("", f"Smaller inputs before that were right: {failed}."))
         return lines + _notes(outcomes, problem)
 
     def _praise(self, outcomes):
@@ -462,10 +462,6 @@ def _settings(case):
         for name, value in case.items()
     ]
     return ", ".join(words)
-
-
-def _plural(word, n):
-    return word if n == 1 else f"{word}s"
 
 
 def _notes(outcomes, problem=None):

@@ -1,5 +1,7 @@
 """Exercises of chapter 7.7: Dropout, local response normalisation, LeNet's subsampling."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from cnnlib.classics import LocalResponseNormalization, Subsampling
@@ -41,33 +43,24 @@ def _use(my_dropout):
     """Make a function that takes a layer through all it can do."""
 
     def use(x, *dropout_ratio):
-        layer = my_dropout(*dropout_ratio)
-        first = layer.forward(x.copy())  # a layer that changes its argument spoils one pass only
+        layer, used = my_dropout(*dropout_ratio), SimpleNamespace()
+        used.first = first = layer.forward(x.copy())  # one that changes x spoils one pass only
         if first is ... or (first is None and is_empty(getattr(my_dropout, "forward", None))):
             return ...  # not started yet
-        train = layer.forward(x.copy(), True)
-        dout = np.arange(1, x.size + 1, dtype=x.dtype).reshape(x.shape)
-        before = dout.copy()
+        used.train = layer.forward(x.copy(), True)
+        used.dout = counting(*x.shape, dtype=x.dtype)
         try:
-            back = layer.backward(dout)
+            used.back = layer.backward(used.dout)
         except NotImplementedError:
-            back = ...
-        unharmed = np.array_equal(dout, before)
-        inference = layer.forward(x.copy(), False)
+            used.back = ...
+        used.unharmed = np.array_equal(used.dout, counting(*x.shape, dtype=x.dtype))
+        used.inference = layer.forward(x.copy(), False)
         layer.forward(x)  # here the engine would see a change
         layer.forward(np.zeros_like(x), True)
-        zeros = ... if back is ... else layer.backward(np.ones_like(x))
-        return _Used(first, train, dout, back, inference, unharmed, zeros)
+        used.zeros = ... if used.back is ... else layer.backward(np.ones_like(x))
+        return used
 
     return use
-
-
-class _Used:
-    """What a Dropout layer did: two training passes, the way back, inference; zeros both ways."""
-
-    def __init__(self, first, train, dout, back, inference, unharmed, zeros):
-        self.first, self.train, self.dout, self.back = first, train, dout, back
-        self.inference, self.unharmed, self.zeros = inference, unharmed, zeros
 
 
 def _judge_dropout(used, x, ratio=0.5):
@@ -87,23 +80,14 @@ def _judge_dropout(used, x, ratio=0.5):
             return Problem(f"{name}: expected a plain NumPy array, got {type(answer).__name__}.")
         if answer.shape != x.shape:
             return Problem(f"{name}: wrong shape: got {answer.shape}, expected {x.shape}.")
-    return (
-        _judge_training(used, x, ratio)
-        or _judge_inference(used.inference, x, ratio)
-        or _judge_back(used)
-        or next(
-            (
-                Problem(
-                    f"{name}: the numbers are right, but the dtype is not: got {answer.dtype}, "
-                    f"expected {x.dtype}.",
-                    cause="the mask is of float64 or int64: keep it as True and False",
-                )
-                for name, answer in named.items()
-                if answer.dtype != x.dtype
-            ),
-            None,
-        )
-    )
+    found = _judge_training(used, x, ratio) or _judge_inference(used.inference, x, ratio)
+    found = found or _judge_back(used)
+    for name, answer in named.items():
+        if not found and answer.dtype != x.dtype:
+            what = f"{name}: the numbers are right, but the dtype is not: got {answer.dtype}"
+            cause = "the mask is of float64 or int64: keep it as True and False"
+            found = Problem(f"{what}, expected {x.dtype}.", cause=cause)
+    return found
 
 
 def _judge_training(used, x, ratio):
@@ -245,6 +229,11 @@ def _around(squares, offsets, wrap=False):
     return total
 
 
+def _negative_index(squares, half):
+    parts = [squares[:, c - half : c + half + 1].sum(axis=1) for c in range(squares.shape[1])]
+    return np.stack(parts, axis=1)
+
+
 def _half(n):
     return range(-(n // 2), n // 2 + 1)
 
@@ -291,16 +280,8 @@ LRN = Exercise(
             _scaled(lambda x, n, k, alpha: k + alpha * _around(x**2, range(-(n // 2), n // 2))),
         "the channels are taken round the ends (np.roll): at the ends there are fewer":
             _scaled(lambda x, n, k, alpha: k + alpha * _around(x**2, _half(n), wrap=True)),
-        "a negative index takes channels from the other end: begin at max(0, c - n // 2)": _scaled(
-            lambda x, n, k, alpha: (
-                k
-                + alpha
-                * np.stack(
-                    [(x**2)[:, c - n // 2 : c + n // 2 + 1].sum(axis=1) for c in range(x.shape[1])],
-                    axis=1,
-                )
-            )
-        ),
+        "a negative index takes channels from the other end: begin at max(0, c - n // 2)":
+            _scaled(lambda x, n, k, alpha: k + alpha * _negative_index(x**2, n // 2)),
         "the sum is over all channels: only n of them are neighbours":
             _scaled(lambda x, n, k, alpha: k + alpha * (x**2).sum(axis=1, keepdims=True)),
         "k is forgotten": _scaled(lambda x, n, k, alpha: alpha * _around(x**2, _half(n))),
@@ -317,12 +298,12 @@ def _subsampling(x, W, b):
     return Subsampling(W, b).forward(x, train_flg=False)
 
 
-def _by_map(a):
-    return a.reshape(-1, 1, 1)
-
-
 def _sums(x, stride=2):
     return sliding_windows(x, 2, 2, stride).sum(axis=(2, 3))
+
+
+def _weighed(W, sums, b):
+    return W.reshape(-1, 1, 1) * sums + b.reshape(-1, 1, 1)
 
 
 def _odd_kept(x, W, b):
@@ -332,12 +313,8 @@ def _odd_kept(x, W, b):
 
 
 def _subsampling_case(seed, *shape, dtype=float):
-    C = shape[1]
-    return (
-        dice(seed, *shape, dtype=dtype),
-        1 + counting(C, dtype=dtype),
-        10 * counting(C, dtype=dtype),
-    )
+    numbers = counting(shape[1], dtype=dtype)
+    return dice(seed, *shape, dtype=dtype), 1 + numbers, 10 * numbers
 
 
 SUBSAMPLING = Exercise("subsampling", "7.7", "my_subsampling(x, W, b)",
@@ -350,17 +327,17 @@ SUBSAMPLING = Exercise("subsampling", "7.7", "my_subsampling(x, W, b)",
     reference=_subsampling,
     mistakes={
         "mean and sum are confused: the coefficient W takes the place of 1/4":
-            lambda x, W, b: _by_map(W) * _sums(x) / 4 + _by_map(b),
+            lambda x, W, b: _weighed(W / 4, _sums(x), b),
         "the maximum instead of the sum":
-            lambda x, W, b: _by_map(W) * sliding_windows(x, 2, 2, 2).max(axis=(2, 3)) + _by_map(b),
+            lambda x, W, b: _weighed(W, sliding_windows(x, 2, 2, 2).max(axis=(2, 3)), b),
         "the bias is added to every pixel, before the sum":
-            lambda x, W, b: _by_map(W) * _sums(x) + 4 * _by_map(b),
+            lambda x, W, b: _weighed(W, _sums(x), 4 * b),
         "the bias is added before multiplying by W":
-            lambda x, W, b: _by_map(W) * (_sums(x) + _by_map(b)),
-        "the bias is not added": lambda x, W, b: _by_map(W) * _sums(x),
-        "the coefficient is forgotten": lambda x, W, b: _sums(x) + _by_map(b),
+            lambda x, W, b: _weighed(W, _sums(x), W * b),
+        "the bias is not added": lambda x, W, b: _weighed(W, _sums(x), 0 * b),
+        "the coefficient is forgotten": lambda x, W, b: _weighed(W / W, _sums(x), b),
         "the windows overlap: they step by 2":
-            lambda x, W, b: _by_map(W) * _sums(x, 1) + _by_map(b),
+            lambda x, W, b: _weighed(W, _sums(x, 1), b),
         "all maps share the first coefficient and bias: each map has its own":
             lambda x, W, b: W[0] * _sums(x) + b[0],
         "a coefficient per column: W * ... lays W along the last axis; per map it is "

@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from cnnlib.exercises.convolution import (
-    CONVOLUTION_CASES,
-    CONVOLUTION_MISTAKES,
-    convolution,
-)
+from cnnlib.exercises.convolution import CONVOLUTION_CASES, CONVOLUTION_MISTAKES, convolution
 from cnnlib.exercises.engine import Exercise, counting, dice
 from cnnlib.layers import Convolution
 from cnnlib.windows import add_windows, col2im, im2col, pad_images, sliding_windows
@@ -49,19 +45,15 @@ def check_convolution_backward(my_backward):
     return CONVOLUTION_BACKWARD.check(my_backward)
 
 
-def _product(x, W, b, stride, pad):
+def _product(x, W, b, stride=1, pad=0):
     """Return the matrix product with the bias, (N*OH*OW, FN), and (N, FN, OH, OW)."""
     shape = convolution(x, W, b, stride, pad).shape
     return im2col(x, *W.shape[2:], stride, pad) @ W.reshape(len(W), -1).T + b, shape
 
 
-def _reshaped(x, W, b, stride=1, pad=0):
-    out, shape = _product(x, W, b, stride, pad)
+def _reshaped(*arguments):
+    out, shape = _product(*arguments)
     return out.reshape(shape)
-
-
-def _channels_last(x, W, b, stride=1, pad=0):
-    return convolution(x, W, b, stride, pad).transpose(0, 2, 3, 1)
 
 
 def _filters_reshaped(x, W, b, stride=1, pad=0):
@@ -70,12 +62,8 @@ def _filters_reshaped(x, W, b, stride=1, pad=0):
     return out.reshape(shape[0], *shape[2:], -1).transpose(0, 3, 1, 2)
 
 
-def _matrix_out(x, W, b, stride=1, pad=0):
-    return _product(x, W, b, stride, pad)[0]
-
-
-def _places_exchanged(x, W, b, stride=1, pad=0):
-    out, (N, _, OH, OW) = _product(x, W, b, stride, pad)
+def _places_exchanged(*arguments):
+    out, (N, _, OH, OW) = _product(*arguments)
     return out.reshape(N, OW, OH, -1).transpose(0, 3, 2, 1)
 
 
@@ -89,16 +77,13 @@ CONVOLUTION_BY_IM2COL = Exercise(
         "the filters are reshaped to (C*FH*FW, FN) at once: reshape(FN, -1) and then .T keeps each "
         "filter together": _filters_reshaped,
         "the filters still are the last axis: a transpose brings them to the second place":
-            _channels_last,
-        "the matrix product is returned as it is: its rows are to become places again": _matrix_out,
+            lambda *arguments: convolution(*arguments).transpose(0, 2, 3, 1),
+        "the matrix product is returned as it is: its rows are to become places again":
+            lambda *arguments: _product(*arguments)[0],
         "OH and OW are exchanged in the reshape": _places_exchanged,
         **CONVOLUTION_MISTAKES,
     },
 )  # fmt: skip
-
-
-def _im2col(x, FH, FW, stride=1, pad=0):
-    return im2col(x, FH, FW, stride, pad)
 
 
 def _laid_out(*axes):
@@ -147,7 +132,7 @@ IM2COL = Exercise("im2col", "7.4", "my_im2col(x, FH, FW, stride=1, pad=0)",
         (counting(2, 1, 2, 3), 2, 1, 1, 0), (dice(0, 2, 3, 5, 4), 2, 3, 2, 1),
         (dice(1, 3, 2, 7, 6), 3, 2, 3, 2), (dice(2, 2, 3, 6, 5, dtype=np.float32), 3, 3, 1, 1),
     ],
-    reference=_im2col,
+    reference=im2col,
     mistakes={
         "the axes are not transposed: reshape alone cuts (N, C, FH, FW, OH, OW) anew, "
         "and a row is no window": _laid_out(0, 1, 2, 3, 4, 5),
@@ -161,7 +146,7 @@ IM2COL = Exercise("im2col", "7.4", "my_im2col(x, FH, FW, stride=1, pad=0)",
         "the channels come before the places: a row is to hold all channels of one window":
             _laid_out(0, 1, 4, 5, 2, 3),
         "the windows stand in columns: here each one is a row, (N*OH*OW, C*FH*FW)":
-            lambda x, *settings: _im2col(x, *settings).T,
+            lambda x, *settings: im2col(x, *settings).T,
         "height and width of the filter are exchanged":
             lambda x, FH, FW, S=1, P=0: im2col(x, FW, FH, S, P),
         "the stride is forgotten in the slices: start : start + S*OH : S": _step_one,
@@ -169,14 +154,10 @@ IM2COL = Exercise("im2col", "7.4", "my_im2col(x, FH, FW, stride=1, pad=0)",
         "the stride is forgotten": lambda x, FH, FW, S=1, P=0: im2col(x, FH, FW, 1, P),
         "the padding is forgotten": lambda x, FH, FW, S=1, P=0: im2col(x, FH, FW, S),
         "the slices have no end: start : start + S*OH : S": _no_end,
-        "only the first image is laid out": lambda x, *settings: _im2col(x[:1], *settings),
-        "only the first channel is laid out": lambda x, *settings: _im2col(x[:, :1], *settings),
+        "only the first image is laid out": lambda x, *settings: im2col(x[:1], *settings),
+        "only the first channel is laid out": lambda x, *settings: im2col(x[:, :1], *settings),
     },
 )  # fmt: skip
-
-
-def _col2im(col, shape, FH, FW, stride=1, pad=0):
-    return col2im(col, shape, FH, FW, stride, pad)
 
 
 def _as_windows(col, shape, FH, FW, stride, pad):
@@ -185,29 +166,19 @@ def _as_windows(col, shape, FH, FW, stride, pad):
     return col.reshape(N, OH, OW, C, FH, FW).transpose(0, 3, 4, 5, 1, 2)
 
 
-def _set(windows, shape, stride, pad):
-    """Set each window into the image instead of adding it: the last of them stays."""
-    N, C, H, W = shape
-    _, _, FH, FW, OH, OW = windows.shape
-    x = np.zeros((N, C, H + 2 * pad, W + 2 * pad), windows.dtype)
-    for i, j in np.ndindex(FH, FW):
-        x[:, :, i : i + stride * OH : stride, j : j + stride * OW : stride] = windows[:, :, i, j]
-    return x[:, :, pad : pad + H, pad : pad + W]
+def _overwritten(by_window):
+    """Set into the image instead of adding: window after window, or element after element."""
 
-
-def _set_in_order(windows, shape, stride, pad):
-    """Set window after window instead: of overlapping ones the last place wins."""
-    N, C, H, W = shape
-    _, _, FH, FW, OH, OW = windows.shape
-    x = np.zeros((N, C, H + 2 * pad, W + 2 * pad), windows.dtype)
-    for p, q in np.ndindex(OH, OW):
-        x[:, :, p * stride : p * stride + FH, q * stride : q * stride + FW] = windows[..., p, q]
-    return x[:, :, pad : pad + H, pad : pad + W]
-
-
-def _overwritten(put):
     def mistaken(col, shape, FH, FW, stride=1, pad=0):
-        return put(_as_windows(col, shape, FH, FW, stride, pad), shape, stride, pad)
+        windows, (N, C, H, W), S = _as_windows(col, shape, FH, FW, stride, pad), shape, stride
+        OH, OW = windows.shape[4:]
+        x = np.zeros((N, C, H + 2 * pad, W + 2 * pad), col.dtype)
+        for p, q in np.ndindex(*((OH, OW) if by_window else (FH, FW))):
+            if by_window:  # of those that overlap the last place wins
+                x[:, :, p * S : p * S + FH, q * S : q * S + FW] = windows[..., p, q]
+            else:
+                x[:, :, p : p + S * OH : S, q : q + S * OW : S] = windows[:, :, p, q]
+        return x[:, :, pad : pad + H, pad : pad + W]
 
     return mistaken
 
@@ -218,33 +189,20 @@ def _inverse(col, shape, FH, FW, stride=1, pad=0):
     return col2im(col, shape, FH, FW, stride, pad) / np.maximum(reads, 1)
 
 
-def _not_transposed(col, shape, FH, FW, stride=1, pad=0):
-    windows = _as_windows(col, shape, FH, FW, stride, pad)
-    return add_windows(col.reshape(windows.shape), shape, stride, pad)
+def _misread(*order):
+    """Cut col into these axes, given as places in (N, C, FH, FW, OH, OW), and put them right."""
 
+    def mistaken(col, shape, FH, FW, stride=1, pad=0):
+        sizes = _as_windows(col, shape, FH, FW, stride, pad).shape
+        windows = col.reshape([sizes[axis] for axis in order]).transpose(np.argsort(order))
+        return add_windows(windows, shape, stride, pad)
 
-def _back_exchanged(col, shape, FH, FW, stride=1, pad=0):
-    """Read the columns as (FW, FH)."""
-    N, C, FH, FW, OH, OW = (windows := _as_windows(col, shape, FH, FW, stride, pad)).shape
-    turned = windows.reshape(N, C, FW, FH, OH, OW).swapaxes(2, 3)
-    return add_windows(turned, shape, stride, pad)
-
-
-def _places_back_exchanged(col, shape, FH, FW, stride=1, pad=0):
-    """Read the rows as (N, OW, OH)."""
-    N, C, FH, FW, OH, OW = _as_windows(col, shape, FH, FW, stride, pad).shape
-    turned = col.reshape(N, OW, OH, C, FH, FW).transpose(0, 3, 4, 5, 2, 1)
-    return add_windows(turned, shape, stride, pad)
+    return mistaken
 
 
 def _padding_kept(col, shape, FH, FW, stride=1, pad=0):
     N, C, H, W = shape
     return col2im(col, (N, C, H + 2 * pad, W + 2 * pad), FH, FW, stride)
-
-
-def _padding_at_one_end(col, shape, FH, FW, stride=1, pad=0):
-    _, _, H, W = shape
-    return _padding_kept(col, shape, FH, FW, stride, pad)[:, :, :H, :W]
 
 
 def _back_step_one(col, shape, FH, FW, stride=1, pad=0):
@@ -281,21 +239,22 @@ COL2IM = Exercise("col2im", "7.4", "my_col2im(col, shape, FH, FW, stride=1, pad=
         _adjoint_case(1, (2, 3, 5, 4), 2, 3, 2, 1), _adjoint_case(2, (3, 2, 7, 6), 3, 2, 3, 2),
         _adjoint_case(3, (2, 3, 6, 5), 3, 3, 1, 1, dtype=np.float32),
     ],
-    reference=_col2im,
+    reference=col2im,
     mistakes={
         "the gradient is overwritten instead of added where windows overlap: += in place of =":
-            _overwritten(_set),
+            _overwritten(by_window=False),
         "each window overwrites the one before where they overlap: += in place of =":
-            _overwritten(_set_in_order),
+            _overwritten(by_window=True),
         "the mean instead of the sum where windows overlap: this undoes im2col, but the gradient "
         "needs the adjoint, which adds": _inverse,
         "the axes are not transposed back: after reshape(N, OH, OW, C, FH, FW) they still stand in "
-        "the order of the rows": _not_transposed,
-        "OH and OW are exchanged in the reshape": _places_back_exchanged,
-        "FH and FW are exchanged in the reshape": _back_exchanged,
+        "the order of the rows": _misread(0, 1, 2, 3, 4, 5),
+        "OH and OW are exchanged in the reshape": _misread(0, 5, 4, 1, 2, 3),
+        "FH and FW are exchanged in the reshape": _misread(0, 4, 5, 1, 3, 2),
         "the padding is not cut off again": _padding_kept,
         "the padding is cut off at one end only: pad : pad + H, and the columns alike":
-            _padding_at_one_end,
+            lambda col, shape, *sizes:
+                _padding_kept(col, shape, *sizes)[:, :, : shape[2], : shape[3]],
         "the stride is forgotten in the slices: start : start + S*OH : S": _back_step_one,
         "pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows": _to_minus_pad,
         "the slices have no end: start : start + S*OH : S": _adjoint_without_end,
@@ -347,30 +306,14 @@ def _dout_reshaped(dout, x, W, stride=1, pad=0):
     return col2im(rows @ W.reshape(len(W), -1), x.shape, *W.shape[2:], stride, pad), dW, rows.sum(0)
 
 
-def _dW_of_all_windows(dout, x, W, stride, pad):
-    return im2col(x, *W.shape[2:], 1, pad).T @ _rows(dout)
-
-
-def _step_one_dW(dout, x, W, stride, pad):
-    return (_rows(dout).T @ _step_one(x, *W.shape[2:], stride, pad)).reshape(W.shape)
-
-
-def _mean_dW(dout, x, W, stride, pad):
-    return _backward(dout, x, W, stride, pad)[1] / len(x)
-
-
 def _order(*places):
     return lambda *arguments: tuple(_backward(*arguments)[i] for i in places)
 
 
 def _backward_case(seed, x, W, *settings, dtype=float):
     OH, OW = sliding_windows(np.zeros(x), *W[2:], *settings).shape[4:]
-    arrays = (
-        dice(seed, x[0], W[0], OH, OW, dtype=dtype),
-        dice(seed + 1, *x, dtype=dtype),
-        dice(seed + 2, *W, dtype=dtype),
-    )
-    return *arrays, *settings
+    shapes = enumerate([(x[0], W[0], OH, OW), x, W], start=seed)
+    return *(dice(number, *shape, dtype=dtype) for number, shape in shapes), *settings
 
 
 CONVOLUTION_BACKWARD = Exercise(
@@ -397,11 +340,13 @@ CONVOLUTION_BACKWARD = Exercise(
         "the stride is forgotten for dx: the windows are put back S pixels apart":
             _changed(dx=_dx(_back_step_one)),
         "the stride is forgotten for dW: the windows of x lie S pixels apart":
-            _changed(dW=_step_one_dW),
+            _changed(dW=lambda dout, x, W, stride, pad: (
+                (_rows(dout).T @ _step_one(x, *W.shape[2:], stride, pad)).reshape(W.shape)
+            )),
         "the stride is forgotten in im2col: hand it on, so that there is a row for each of dout":
-            _changed(dW=_dW_of_all_windows),
+            _changed(dW=lambda dout, x, W, S, pad: im2col(x, *W.shape[2:], 1, pad).T @ _rows(dout)),
         "the stride is forgotten in col2im: hand it on":
-            _changed(dx=lambda dout, x, W, stride, pad: _dx(_col2im)(dout, x, W, 1, pad)),
+            _changed(dx=lambda dout, x, W, stride, pad: _dx(col2im)(dout, x, W, 1, pad)),
         "for dx, pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows":
             _changed(dx=_dx(_to_minus_pad)),
         "the slices for dx have no end: start : start + S*OH : S":
@@ -415,18 +360,15 @@ CONVOLUTION_BACKWARD = Exercise(
         "dW is transposed the wrong way: col.T @ dout is (C*FH*FW, FN), and needs .T before the "
         "reshape": _changed(dW=_dW_reshaped),
         "dW is divided by the number of images: the loss has seen to that already, in dout":
-            _changed(dW=_mean_dW),
+            _changed(dW=lambda *arguments: _backward(*arguments)[1] / len(arguments[0])),
         "dout is reshaped to rows at once: transpose(0, 2, 3, 1) brings the filters to the end "
         "first": _dout_reshaped,
         "dx is overwritten instead of added where windows overlap: += in place of =":
-            _changed(dx=_dx(_overwritten(_set))),
+            _changed(dx=_dx(_overwritten(by_window=False))),
         "each window of dx overwrites the one before where they overlap: += in place of =":
-            _changed(dx=_dx(_overwritten(_set_in_order))),
-        "the filter is turned for dx: each window gets dout times the filter as it is": _changed(
-            dx=lambda dout, x, W, stride, pad: _backward(dout, x, W[:, :, ::-1, ::-1], stride, pad)[
-                0
-            ]
-        ),
+            _changed(dx=_dx(_overwritten(by_window=True))),
+        "the filter is turned for dx: each window gets dout times the filter as it is":
+            _changed(dx=lambda dout, x, W, *s: _backward(dout, x, W[..., ::-1, ::-1], *s)[0]),
         "dx still has its padding: cut it off": _changed(dx=_dx(_padding_kept)),
         "the order of the results is another: dx, dW, db": _order(1, 2, 0),
         "dx and dW are exchanged: dx, dW, db": _order(1, 0, 2),

@@ -34,20 +34,25 @@ def check_three_bugs(my_gradient):
     """Check that the three bugs of `cnnlib.exercises.broken.broken_gradient` are mended.
 
     Write ``my_mended_gradient(x, t, W1, b1, W2, b2)``: the broken function is the stub; return
-    dW1, db1, dW2, db2.
-
-    Returns
-    -------
-    Verdict
-        It tells how many of the bugs are still there, where nothing else was changed.
+    dW1, db1, dW2, db2. The verdict tells how many bugs are left, where nothing else was changed.
     """
     return THREE_BUGS.check(my_gradient)
+
+
+def check_learning_rate(my_choice):
+    """Check which learning rate is chosen, and which accuracy is reported for it.
+
+    Write ``my_choice(rates, held, test)``: choose by the means of the rows of `held`, (rates,
+    seeds), accuracies on held-out digits; return the rate and the mean of its row of `test`.
+    """
+    return LEARNING_RATE.check(my_choice)
 
 
 def _count(input_dim, layers, **slip):
     """Count the parameters, or slip in one of the ways named below."""
     (C, H, W), count = input_dim, 0
     for kind, *settings in layers:
+        count = 0 if "last" in slip and kind in ("conv", "affine") else count
         if kind == "conv":
             FN, F, stride, pad = settings
             stride = 1 if "stride" in slip else stride
@@ -110,63 +115,23 @@ PARAMETER_COUNT = Exercise("parameter count", "7.5", "my_parameter_count(input_d
         "the stride of the convolution is forgotten in the sizes": _slip(stride=1),
         "the padding of the convolution is forgotten in the sizes": _slip(pad=1),
         "an affine layer reads every number, C*H*W of them, not one per channel": _slip(flat=1),
-        "only the last layer is counted: add up with +=": (
-            lambda input_dim, layers: (
-                _count(input_dim, layers)
-                - max((_count(input_dim, layers[:n]) for n in range(len(layers))), default=0)
-            )
-        ),
+        "only the last layer is counted: add up with +=": _slip(last=1),
     },
 )  # fmt: skip
+
+
+def _locked(name):
+    def refuse(self, *arguments):
+        raise RuntimeError(f"network.{name} is switched off here: writing it is the exercise")
+
+    return refuse
 
 
 class LockedNet(SimpleConvNet):
     """A SimpleConvNet whose gradient is yours to write."""
 
-    def gradient(self, x, t):
-        """Refuse: this is the exercise."""
-        raise RuntimeError("network.gradient is switched off here: writing it is the exercise")
-
-    def backward(self):
-        """Refuse: this is the exercise."""
-        raise RuntimeError("network.backward is switched off here: writing it is the exercise")
-
-    def numerical_gradient(self, x, t):
-        """Refuse: this is the exercise."""
-        raise RuntimeError("network.numerical_gradient is switched off: write the way back")
-
-
-def _network(seed, swap=None, input_dim=(1, 6, 6)):
-    """Build a tiny network, with one layer swapped if wanted."""
-    conv_param = {"filter_num": 2, "filter_size": 3}
-    network = LockedNet(input_dim, conv_param, 4, 3, 0.5, dtype=np.float64, rng=seed)
-    return swapped(network, swap or {})
-
-
-def swapped(network, layers):
-    """Put other layers into a network, by name, in place.
-
-    Parameters
-    ----------
-    network : Network
-    layers : dict of Layer
-        Name in ``network.layers`` to the layer that takes its place.
-
-    Returns
-    -------
-    Network
-        The same network.
-
-    Raises
-    ------
-    ValueError
-        If the network has no layer of this name.
-    """
-    for name, layer in layers.items():
-        if name not in network.layers:
-            raise ValueError(f"no layer {name!r}; the network has {list(network.layers)}")
-        network.layers[name] = layer
-    return network
+    gradient, backward = _locked("gradient"), _locked("backward")
+    numerical_gradient = _locked("numerical_gradient")
 
 
 _OWNERS = {"1": "Conv1", "2": "Affine1", "3": "Affine2"}
@@ -197,10 +162,6 @@ def _not_reversed(network, x, t):
     return _collect(_back(network, dout, network.layers.values()))
 
 
-def _times_N(network, x, t):
-    return {name: grad * len(x) for name, grad in _gradient(network, x, t).items()}
-
-
 def _loss_skipped(network, x, t):
     """Send a gradient of 1 into the last layer of the list, past the softmax."""
     scores = network.predict(x, train_flg=True)
@@ -212,10 +173,6 @@ def _probabilities_sent(network, x, t):
     return _collect(_back(network, network.last_layer.y))
 
 
-def _no_forward(network, x, t):
-    return _collect(_back(network, network.last_layer.backward(1)))
-
-
 def _dout_kept(network, x, t):
     """Forget to hand on what a layer returns."""
     network.loss(x, t)
@@ -225,16 +182,12 @@ def _dout_kept(network, x, t):
     return _collect(network)
 
 
-def _relu_assumed(network, x, t):
-    return _gradient(swapped(network, {"Relu1": Relu(), "Relu2": Relu()}), x, t)
+def _assumed(**layers):
+    def mistaken(network, x, t):
+        network.layers |= layers
+        return _gradient(network, x, t)
 
-
-def _max_assumed(network, x, t):
-    return _gradient(swapped(network, {"Pool1": Pooling(2, 2)}), x, t)
-
-
-def _parameters(network, x, t):
-    return dict(network.params)
+    return mistaken
 
 
 def _renamed(change):
@@ -245,34 +198,38 @@ def _renamed(change):
     return mistaken
 
 
-def _network_case(seed, N, swap=None, input_dim=(1, 6, 6)):
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((N, *input_dim))
-    return _network(seed, swap, input_dim), x, rng.integers(0, 3, N)
+def _network_case(seed, N, input_dim=(1, 6, 6), **swapped):
+    """Build a tiny network, with layers swapped by name, and a batch for it."""
+    rng, conv_param = np.random.default_rng(seed), {"filter_num": 2, "filter_size": 3}
+    network = LockedNet(input_dim, conv_param, 4, 3, 0.5, dtype=np.float64, rng=seed)
+    network.layers |= swapped
+    return network, rng.standard_normal((N, *input_dim)), rng.integers(0, 3, N)
 
 
 NETWORK_GRADIENT = Exercise("network gradient", "7.5", "my_gradient(network, x, t)",
     cases=[
-        _network_case(0, 1, None, (1, 4, 4)), _network_case(1, 3),
-        _network_case(2, 2, {"Relu1": Sigmoid()}),
-        _network_case(3, 2, {"Pool1": Pooling(2, 2, mode="average")}),
-        _network_case(4, 3, {"Relu2": Sigmoid()}, (2, 6, 8)),
+        _network_case(0, 1, (1, 4, 4)), _network_case(1, 3), _network_case(2, 2, Relu1=Sigmoid()),
+        _network_case(3, 2, Pool1=Pooling(2, 2, mode="average")),
+        _network_case(4, 3, (2, 6, 8), Relu2=Sigmoid()),
     ],
     reference=_gradient,
     mistakes={
         "the layers are not reversed: the way back begins at the last one": _not_reversed,
         "there is no forward pass before: network.loss(x, t) fills the layers' memories":
-            _no_forward,
+            lambda network, x, t: _collect(_back(network, network.last_layer.backward(1))),
         "what a layer returns is not handed on: dout = layer.backward(dout)": _dout_kept,
         "the way back begins with ones: last_layer.backward(1) gives the gradient by the scores":
             _loss_skipped,
         "the probabilities are sent back instead of their difference from the labels":
             _probabilities_sent,
         "mean and sum are confused: the loss is the mean over the images, so 1/N belongs in":
-            _times_N,
-        "ReLU is taken for granted: ask the layers that are in the network": _relu_assumed,
-        "max pooling is taken for granted: ask the layers that are in the network": _max_assumed,
-        "the parameters are returned instead of their gradients": _parameters,
+            lambda network, x, t: {k: len(x) * v for k, v in _gradient(network, x, t).items()},
+        "ReLU is taken for granted: ask the layers that are in the network":
+            _assumed(Relu1=Relu(), Relu2=Relu()),
+        "max pooling is taken for granted: ask the layers that are in the network":
+            _assumed(Pool1=Pooling(2, 2)),
+        "the parameters are returned instead of their gradients":
+            lambda network, x, t: dict(network.params),
         "the gradients of the affine layers are exchanged: W2 is Affine1's, W3 is Affine2's":
             _renamed(lambda network: _collect(network, "132")),
         "dW and db are exchanged": _renamed(lambda network: _collect(network, W="db", b="dW")),
@@ -301,7 +258,7 @@ def _mended(x, t, W1, b1, W2, b2, bugs=()):
     if "transpose" in bugs:
         dW1 = im2col(x, *W1.shape[2:]).T @ da.transpose(0, 2, 3, 1).reshape(-1, len(W1))
         dW1 = dW1.reshape(W1.shape)
-    return dW1, convolution.db, affine.dW, affine.db
+    return dW1, convolution.db / (len(x) if "bias" in bugs else 1), affine.dW, affine.db
 
 
 def _left(*bugs):
@@ -311,14 +268,9 @@ def _left(*bugs):
 def _network_of(seed, N, C, size, FN, K):
     rng = np.random.default_rng(seed)
     OH, OW = size[0] - 2, size[1] - 1  # filters of 3 x 2
-    return {
-        "x": rng.integers(-3, 4, (N, C, *size)).astype(float),
-        "t": rng.integers(0, K, N),
-        "W1": rng.integers(-2, 3, (FN, C, 3, 2)) / 4,
-        "b1": counting(FN) / 8,
-        "W2": dice(seed, OH * OW * FN, K) / 16,
-        "b2": counting(K) / 8,
-    }
+    x, t = rng.integers(-3, 4, (N, C, *size)).astype(float), rng.integers(0, K, N)
+    W1, W2 = rng.integers(-2, 3, (FN, C, 3, 2)) / 4, dice(seed, OH * OW * FN, K) / 16
+    return x, t, W1, counting(FN) / 8, W2, counting(K) / 8
 
 
 _ONE_LEFT = "two of the three bugs are mended, and one is left: "
@@ -344,13 +296,32 @@ THREE_BUGS = Exercise(
         _TWO_LEFT + _SCORES: _left("mean", "relu"),
         _TWO_LEFT + _SCORES + ".": _left("mean", "transpose"),
         _TWO_LEFT + _RELU: _left("relu", "transpose"),
-        "the bias is averaged over the places: db is a sum, and was right before": (
-            lambda *arguments: tuple(
-                part / (len(arguments[0]) if i == 1 else 1)
-                for i, part in enumerate(_mended(*arguments))
-            )
-        ),
+        "the bias is averaged over the places: db is a sum, and was right before": _left("bias"),
         "divided by N twice":
             lambda x, *others: tuple(part / len(x) for part in _mended(x, *others)),
+    },
+)  # fmt: skip
+
+
+def _choice(rates, held, test, judge=np.mean, report=np.mean):
+    best = judge(held, axis=1).argmax()
+    return rates[best], report(test[best])
+
+
+def _runs(seed, *shape):
+    accuracies = np.random.default_rng(seed).integers(17, size=(2, *shape)) / 16
+    return 10 ** -counting(shape[0]), *accuracies
+
+
+LEARNING_RATE = Exercise("learning rate", "7.5", "my_choice(rates, held, test)",
+    parts=("the rate", "the accuracy"),
+    cases=[_runs(4, 2, 1), _runs(53, 3, 2), _runs(11, 4, 4)],
+    reference=_choice,
+    mistakes={
+        "chosen by the test digits: they are no judge any more": lambda r, h, t: _choice(r, t, t),
+        "reported is what had a part in the choice, and flatters": lambda r, h, t: _choice(r, h, h),
+        "one lucky seed decides: take the mean of each row": lambda *a: _choice(*a, judge=np.max),
+        "the best seed is reported, not the mean": lambda *a: _choice(*a, report=np.max),
+        "the position is returned, not the rate": lambda r, *a: _choice(np.arange(len(r)), *a),
     },
 )  # fmt: skip

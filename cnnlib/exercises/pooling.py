@@ -60,12 +60,6 @@ def _stride_forgotten(pool):
     return mistaken
 
 
-def _real_pixels(x, pool_h, pool_w, stride=2, pad=0):
-    """Divide by the number of pixels in the window, padding left out."""
-    sizes = (pool_h, pool_w, stride, pad)
-    return _average(x, *sizes) / _average(np.ones_like(x), *sizes)
-
-
 def _whole_map(pool):
     """Look at the whole map instead of each window."""
 
@@ -76,28 +70,16 @@ def _whole_map(pool):
     return mistaken
 
 
-def _turned_inside(reduce, value=0.0):
-    """Cut windows pool_w high and pool_h wide; at the border slices are cut short."""
+def _sliced(reduce, value=0.0, to_the_end=False):
+    """Cut windows that go on to the last row and column, or are pool_w high and pool_h wide."""
 
     def mistaken(x, pool_h, pool_w, stride=2, pad=0):
         out = _max(x, pool_h, pool_w, stride, pad).copy()
         x = pad_images(x, pad, value)
         for p, q in np.ndindex(out.shape[2:]):
-            top, left = p * stride, q * stride
-            out[:, :, p, q] = reduce(x[:, :, top : top + pool_w, left : left + pool_h], (2, 3))
-        return out
-
-    return mistaken
-
-
-def _no_end(reduce, value=0.0):
-    """Let every window go on to the last row and column."""
-
-    def mistaken(x, pool_h, pool_w, stride=2, pad=0):
-        out = _max(x, pool_h, pool_w, stride, pad).copy()
-        x = pad_images(x, pad, value)
-        for p, q in np.ndindex(out.shape[2:]):
-            out[:, :, p, q] = reduce(x[:, :, p * stride :, q * stride :], (2, 3))
+            window = x[:, :, p * stride :, q * stride :]
+            window = window if to_the_end else window[:, :, :pool_w, :pool_h]
+            out[:, :, p, q] = reduce(window, (2, 3))
         return out
 
     return mistaken
@@ -110,27 +92,25 @@ def _first_tie(x, pool_h, pool_w, stride=2, pad=0):
     return windows.reshape(N, C, -1, OH, OW).argmax(2)
 
 
-_SHARED_MISTAKES = {
-    "channel": "the channels are mixed: pooling treats every channel on its own",
-    "inside": "the stride is forgotten inside: window (p, q) begins at row p*S and column q*S",
-    "stride": "the stride is forgotten: the windows move by S, not by 1",
-    "size": "the windows step by their own size: the stride is a setting of its own",
-    "pad": "the padding is forgotten",
-    "turned": "height and width of the window are exchanged",
-}
+def _shared_mistakes(pool, reduce):
+    """List the mistakes that both kinds of pooling know."""
 
+    def over_channels(x, *sizes):
+        pooled = pool(x, *sizes)
+        return np.broadcast_to(reduce(pooled, 1, keepdims=True), pooled.shape)
 
-def _shared_mistakes(pool, over_channels):
-    """Pair the sentences of the mistakes that both kinds of pooling know with functions."""
-    functions = {
-        "channel": over_channels,
-        "inside": _stride_forgotten(pool),
-        "stride": lambda x, h, w, S=2, P=0: pool(x, h, w, 1, P),
-        "size": lambda x, h, w, S=2, P=0: pool(x, h, w, h, P),
-        "pad": lambda x, h, w, S=2, P=0: pool(x, h, w, S, 0),
-        "turned": lambda x, h, w, S=2, P=0: pool(x, w, h, S, P),
-    }
-    return {_SHARED_MISTAKES[key]: function for key, function in functions.items()}
+    return {
+        "the channels are mixed: pooling treats every channel on its own": over_channels,
+        "the stride is forgotten inside: window (p, q) begins at row p*S and column q*S":
+            _stride_forgotten(pool),
+        "the stride is forgotten: the windows move by S, not by 1":
+            lambda x, h, w, S=2, P=0: pool(x, h, w, 1, P),
+        "the windows step by their own size: the stride is a setting of its own":
+            lambda x, h, w, S=2, P=0: pool(x, h, w, h, P),
+        "the padding is forgotten": lambda x, h, w, S=2, P=0: pool(x, h, w, S, 0),
+        "height and width of the window are exchanged":
+            lambda x, h, w, S=2, P=0: pool(x, w, h, S, P),
+    }  # fmt: skip
 
 
 CASES = [
@@ -151,21 +131,16 @@ MAX_POOLING = Exercise("max pooling", "7.3", "my_max_pooling(x, pool_h, pool_w, 
         "the mean instead of the maximum": _average,
         "the minimum instead of the maximum": lambda x, *sizes: -_max(-x, *sizes),
         "height and width of the window are exchanged in the slices":
-            _turned_inside(np.max, -np.inf),
+            _sliced(np.max, -np.inf),
         "the place of the maximum (argmax) instead of the maximum itself": _first_tie,
         "the maximum of all the map: each window has its own": _whole_map(_max),
         "the running maximum starts at 0, so that a window of negative numbers gives 0: start "
         "with -np.inf": lambda x, *sizes: np.maximum(_max(x, *sizes), 0),
         "the slices have no end: a window ends at p*S + pool_h and q*S + pool_w":
-            _no_end(np.max, -np.inf),
+            _sliced(np.max, -np.inf, to_the_end=True),
         "the maximum over the wrong axis: over the columns of the window only":
             lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P, -np.inf)[:, :, 0].max(2),
-        **_shared_mistakes(
-            _max,
-            lambda x, *sizes: np.broadcast_to(
-                (pooled := _max(x, *sizes)).max(1, keepdims=True), pooled.shape
-            ),
-        ),
+        **_shared_mistakes(_max, np.max),
     },
 )  # fmt: skip
 
@@ -180,7 +155,7 @@ AVERAGE_POOLING = Exercise(
         "// against /: the mean is rounded down to a whole number":
             lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P).sum(axis=(2, 3)) // (h * w),
         "divided by the pixels inside the image; here zeros of the padding count: pool_h*pool_w":
-            _real_pixels,
+            lambda x, *sizes: _average(x, *sizes) / _average(np.ones_like(x), *sizes),
         "divided by stride*stride: a window has pool_h*pool_w places, whatever the stride":
             lambda x, h, w, S=2, P=0: _average(x, h, w, S, P) * h * w / S**2,
         "divided by pool_h + pool_w or by one of them: a window has pool_h*pool_w places":
@@ -188,30 +163,24 @@ AVERAGE_POOLING = Exercise(
         "padded with -np.inf, as for the maximum: for a mean the padding is 0":
             lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P, -np.inf).mean(axis=(2, 3)),
         "the mean of all the map: each window has its own": _whole_map(_average),
-        "height and width of the window are exchanged in the slices": _turned_inside(np.mean),
-        "the slices have no end: a window ends at p*S + pool_h and q*S + pool_w": _no_end(np.mean),
+        "height and width of the window are exchanged in the slices": _sliced(np.mean),
+        "the slices have no end: a window ends at p*S + pool_h and q*S + pool_w":
+            _sliced(np.mean, to_the_end=True),
         "the mean over the wrong axis: over the places of the output, not those of the window":
             lambda x, h, w, S=2, P=0: _windows(x, h, w, S, P).mean(axis=(4, 5)),
-        **_shared_mistakes(
-            _average,
-            lambda x, *sizes: np.broadcast_to(
-                (pooled := _average(x, *sizes)).mean(1, keepdims=True), pooled.shape
-            ),
-        ),
+        **_shared_mistakes(_average, np.mean),
     },
 )  # fmt: skip
 
 
-def _max_backward(dout, x, pool_h, pool_w, stride=2, pad=0):
-    layer = Pooling(pool_h, pool_w, stride, pad)
+def _max_backward(dout, x, pool_h, pool_w, stride=2, pad=0, mode="max"):
+    layer = Pooling(pool_h, pool_w, stride, pad, mode)
     layer.forward(x)
     return layer.backward(dout)
 
 
-def _average_backward(dout, x, pool_h, pool_w, stride=2, pad=0):
-    layer = Pooling(pool_h, pool_w, stride, pad, "average")
-    layer.forward(x)
-    return layer.backward(dout)
+def _average_backward(*arguments):
+    return _max_backward(*arguments, mode="average")
 
 
 def _winners(x, pool_h, pool_w, stride, pad, last=False):
@@ -225,15 +194,14 @@ def _winners(x, pool_h, pool_w, stride, pad, last=False):
     return marks.reshape(windows.shape).astype(x.dtype)
 
 
+def _sent_to(marks, dout, x, stride, pad):
+    """Add the gradient of each window to its marked places."""
+    return add_windows(marks * dout[:, :, np.newaxis, np.newaxis], x.shape, stride, pad)
+
+
 def _all_ties(dout, x, pool_h, pool_w, stride=2, pad=0):
     windows = _windows(x, pool_h, pool_w, stride, pad, -np.inf)
-    marks = windows == windows.max(axis=(2, 3), keepdims=True)
-    return add_windows(marks * dout[:, :, np.newaxis, np.newaxis], x.shape, stride, pad)
-
-
-def _last_tie(dout, x, pool_h, pool_w, stride=2, pad=0):
-    marks = _winners(x, pool_h, pool_w, stride, pad, last=True)
-    return add_windows(marks * dout[:, :, np.newaxis, np.newaxis], x.shape, stride, pad)
+    return _sent_to(windows == windows.max(axis=(2, 3), keepdims=True), dout, x, stride, pad)
 
 
 def _overwritten(dout, x, pool_h, pool_w, stride=2, pad=0):
@@ -247,16 +215,9 @@ def _overwritten(dout, x, pool_h, pool_w, stride=2, pad=0):
     return dx[:, :, pad : dx.shape[2] - pad, pad : dx.shape[3] - pad]
 
 
-def _sent_back(dout, x, pool_h, pool_w, stride, pad, step):
-    """Find the winners in windows ``step`` apart, and add dout to them."""
-    windows = _winners(x, pool_h, pool_w, step, pad)
+def _step_one(dout, x, pool_h, pool_w, stride=2, pad=0):
     OH, OW = dout.shape[2:]
-    marks = windows[..., :OH, :OW]
-    return add_windows(marks * dout[:, :, np.newaxis, np.newaxis], x.shape, step, pad)
-
-
-def _whole_window(dout, x, pool_h, pool_w, stride=2, pad=0):
-    return _average_backward(dout, x, pool_h, pool_w, stride, pad) * (pool_h * pool_w)
+    return _sent_to(_winners(x, pool_h, pool_w, 1, pad)[..., :OH, :OW], dout, x, 1, pad)
 
 
 def _zero_padded(dout, x, pool_h, pool_w, stride=2, pad=0):
@@ -269,19 +230,6 @@ def _zero_padded(dout, x, pool_h, pool_w, stride=2, pad=0):
 
 def _padding_kept(dout, x, pool_h, pool_w, stride=2, pad=0):
     return _max_backward(dout, pad_images(x, pad, -np.inf), pool_h, pool_w, stride)
-
-
-def _largest_values(dout, x, pool_h, pool_w, stride=2, pad=0):
-    """Put the maxima where they came from, instead of their gradients."""
-    return _max_backward(_max(x, pool_h, pool_w, stride, pad), x, pool_h, pool_w, stride, pad)
-
-
-def _times_x(dout, x, *sizes):
-    return x * _max_backward(dout, x, *sizes)
-
-
-def _ones(dout, x, *sizes):
-    return _max_backward(np.ones_like(dout), x, *sizes)
 
 
 def _backward_case(seed, x, *settings):
@@ -311,21 +259,26 @@ MAX_POOLING_BACKWARD = Exercise(
     mistakes={
         "the gradient is overwritten instead of added where windows overlap: += in place of =":
             _overwritten,
-        "every place of the window gets the gradient: only the winner does": _whole_window,
+        "every place of the window gets the gradient: only the winner does":
+            lambda dout, x, h, w, S=2, P=0: _average_backward(dout, x, h, w, S, P) * (h * w),
         "the gradient is shared among the places, as for the mean: the winner gets all of it":
             _average_backward,
         "all that are equally large get the gradient: one of them does, the first": _all_ties,
         "the last of equally large numbers gets the gradient: here the first does (> in place of "
-        ">=)": _last_tie,
+        ">=)": lambda dout, x, h, w, S=2, P=0: _sent_to(
+            _winners(x, h, w, S, P, last=True), dout, x, S, P
+        ),
         "the padding is 0 and wins over negative numbers: pad with -np.inf": _zero_padded,
         "the padding is not cut off again": _padding_kept,
         "pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows":
             lambda dout, x, h, w, S=2, P=0: _padding_kept(dout, x, h, w, S, P)[:, :, P:-P, P:-P],
-        "the stride is forgotten: window (p, q) begins at row p*S and column q*S":
-            lambda dout, x, h, w, S=2, P=0: _sent_back(dout, x, h, w, S, P, step=1),
-        "the maxima are sent back instead of their gradients": _largest_values,
-        "the gradient is multiplied by x: the slope of a maximum is 1": _times_x,
-        "dout is forgotten: 1 for each winner": _ones,
+        "the stride is forgotten: window (p, q) begins at row p*S and column q*S": _step_one,
+        "the maxima are sent back instead of their gradients":
+            lambda dout, x, *sizes: _max_backward(_max(x, *sizes), x, *sizes),
+        "the gradient is multiplied by x: the slope of a maximum is 1":
+            lambda dout, x, *sizes: x * _max_backward(dout, x, *sizes),
+        "dout is forgotten: 1 for each winner":
+            lambda dout, x, *sizes: _max_backward(np.ones_like(dout), x, *sizes),
         "the gradient of the whole map goes to one place: each window has its own winner": (
             lambda dout, x, *sizes: (
                 (x == x.max(axis=(2, 3), keepdims=True)) * dout.sum(axis=(2, 3), keepdims=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnlib.classics import LeNet5
 from cnnlib.layers import Convolution, Pooling, Relu
-from cnnlib.networks import SimpleConvNet, load_trained
+from cnnlib.networks import SimpleConvNet, Stack, load_trained
 from cnnlib.visualize import receptive_fields
 from cnnlib.windows import conv_output_size, im2col
 
@@ -34,6 +34,27 @@ def _changed_by_one_pixel():
     return np.count_nonzero(Convolution(np.ones((1, 1, 5, 5)), np.zeros(1), pad=2).forward(dot))
 
 
+def _figure_72(size=28, pooling=True):
+    net = Stack((1, size, size))
+    for i in (1, 2, 3):
+        net.add_convolution(f"Conv{i}", 16, 3, pad=1)
+        if pooling and i < 3:
+            net.add(f"Pool{i}", Pooling(2, 2, stride=2))
+    net.add_affine("Affine1", 100)
+    net.add_affine("Affine2", 10)
+    return net
+
+
+def _weights_without_pooling():
+    sizes = [_figure_72(pooling=pooling).layers["Affine1"].W.size for pooling in (False, True)]
+    return sizes[0] // sizes[1]
+
+
+def _more_to_learn_for_a_larger_image():
+    pairs = zip(_figure_72().table(), _figure_72(56).table(), strict=True)
+    return ", ".join(after.name for before, after in pairs if after.parameters > before.parameters)
+
+
 def _numbers_to_the_affine_layer():
     first, second = _filters(32, 3, 3, pad=1), _filters(64, 32, 3, pad=1)
     return int(np.prod(_through([first, Pooling(2, 2), second, Pooling(2, 2)], (3, 32, 32))))
@@ -56,18 +77,13 @@ def _price_of_im2col():
     return f"{im2col(batch, 5, 5).size / batch.size:.1f} times as large"
 
 
-def _uses_of_a_weight():
-    net = SimpleConvNet(rng=0)
-    return net.table()[1].multiplications // net.params["W1"].size
-
-
 def _field_of_conv2():
     size = {field.name: field.size for field in receptive_fields(load_trained("deep"))}["Conv2"]
     return f"{size} x {size}"
 
 
 def _shape_into_c5():
-    c1, s2, s4 = _filters(6, 1, 5, pad=2), Pooling(2, 2, stride=2), Pooling(2, 2, stride=2)
+    c1, s2, s4 = _filters(6, 1, 5), Pooling(2, 2, stride=2), Pooling(2, 2, stride=2)
     return _through([c1, s2, _filters(16, 6, 5), s4], (1, 28, 28))
 
 
@@ -86,11 +102,13 @@ def _gradient_through_relu():
 COMPUTED = {
     "numbers_of_a_convolution": _numbers_of_a_convolution,
     "changed_by_one_pixel": _changed_by_one_pixel,
+    "most_of_the_work": lambda: max(_figure_72().table(), key=lambda r: r.multiplications).name,
+    "weights_without_pooling": _weights_without_pooling,
+    "more_to_learn_for_a_larger_image": _more_to_learn_for_a_larger_image,
     "numbers_to_the_affine_layer": _numbers_to_the_affine_layer,
     "padding_for_an_even_filter": _padding_for_an_even_filter,
     "gradient_at_the_7": _gradient_at_the_7,
     "price_of_im2col": _price_of_im2col,
-    "uses_of_a_weight": _uses_of_a_weight,
     "field_of_conv2": _field_of_conv2,
     "shape_into_c5": _shape_into_c5,
     "shape_through_a_stack": _shape_through_a_stack,
@@ -102,9 +120,7 @@ COMPUTED = {
     ),
     "pooled_shape": lambda: (10, *Pooling(2, 2, stride=2).output_shape((30, 24, 24))),
     "shape_of_col": lambda: im2col(np.zeros((10, 3, 7, 7)), 5, 5).shape,
-    "shape_after_pool1": lambda: {name: shape for name, shape, _ in SimpleConvNet(rng=0).summary()}[
-        "Pool1"
-    ],
+    "shape_after_pool1": lambda: SimpleConvNet().summary()[3][1],
     "field_of_c3": lambda: {field.name: field.size for field in receptive_fields(LeNet5())}["C3"],
 }
 
@@ -116,13 +132,7 @@ def load_questions():
 
 
 def find(chapter, name):
-    """Look a question up: its "question", "replies", "answer" (as text) and "kind".
-
-    Raises
-    ------
-    ValueError
-        If there is no such question.
-    """
+    """Look a question up: its "question", "replies", "answer" (as text) and "kind"."""
     question = load_questions().get(chapter, {}).get(name)
     if question is None:
         raise ValueError(f"there is no question {name!r} in chapter {chapter!r}")

@@ -117,11 +117,6 @@ def _walk(layers, step=lambda size, jump, k, S: size + (k - 1) * jump, jumps=lam
     return size
 
 
-def _own_stride(layers):
-    """Multiply by the stride of the layer itself already."""
-    return _walk(layers, lambda size, jump, k, S: size + (k - 1) * jump * S)
-
-
 RECEPTIVE_FIELD = Exercise("receptive field", "7.6", "my_receptive_field(layers)",
     cases=[
         ([(int(k), int(S)) for k, S in (layer.split("/") for layer in stack.split())],)
@@ -135,7 +130,8 @@ RECEPTIVE_FIELD = Exercise("receptive field", "7.6", "my_receptive_field(layers)
         "the window sizes are multiplied": lambda layers: int(np.prod([k for k, _ in layers])),
         "the strides are forgotten: behind a stride of 2, neighbours lie two pixels apart":
             lambda layers: _walk(layers, jumps=lambda jump, S: 1),
-        "the layer's own stride is used too early: it moves the layers behind it": _own_stride,
+        "the layer's own stride is used too early: it moves the layers behind it":
+            lambda layers: _walk(layers, lambda size, jump, k, S: size + (k - 1) * jump * S),
         "only the stride just before counts; those before it are to be multiplied":
             lambda layers: _walk(layers, jumps=lambda jump, S: S),
         "the strides are added: they are to be multiplied":

@@ -28,21 +28,9 @@ def forget():
 
 
 def progress(chapter=None):
-    """Tell which exercises are solved in this kernel.
+    """Tell which exercises of a chapter, such as "7.4", or of all are solved in this kernel.
 
-    Parameters
-    ----------
-    chapter : str, optional
-        Such as "7.4"; all chapters where left out.
-
-    Returns
-    -------
-    Progress
-
-    Raises
-    ------
-    ValueError
-        If the chapter has no exercises with a checker.
+    Returns a `Progress`; ValueError if the chapter has no exercises with a checker.
     """
     chapters = sorted({key[0] for key in _states})
     if chapter is not None and chapter not in chapters:
@@ -52,13 +40,7 @@ def progress(chapter=None):
 
 
 class Progress:
-    """The state of some exercises, as text and as a card.
-
-    Attributes
-    ----------
-    states : dict
-        (chapter, name) to "correct", "wrong" (tried) or "not started".
-    """
+    """The `states` of exercises, (chapter, name) to one of the above, as text and as a card."""
 
     def __init__(self, states):
         self.states = dict(sorted(states.items(), key=lambda item: item[0][0]))

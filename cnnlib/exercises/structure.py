@@ -19,22 +19,6 @@ def _affine(x, W, b):
     return Affine(W, b).forward(x, train_flg=False)
 
 
-def _mixed(x, W, b):
-    """Take the batch for the last axis: the numbers of different images end up in one row."""
-    D = len(W)
-    return x.reshape(D, -1).T @ W + b
-
-
-def _colours_last(x, W, b):
-    flat = np.moveaxis(x, 1, -1).reshape(len(x), -1)
-    return flat @ W + b
-
-
-def _bias_per_image(x, W, b):
-    out = x.reshape(len(x), -1) @ W
-    return out + b.reshape(-1, 1)
-
-
 AFFINE = Exercise("affine", "7.1", "my_affine(x, W, b)",
     cases=[
         (counting(1, 2), dice(0, 2, 2), counting(2)),
@@ -54,13 +38,13 @@ AFFINE = Exercise("affine", "7.1", "my_affine(x, W, b)",
         "the batch is flattened too: N is to stay, and only C, H and W become one axis":
             lambda x, W, b: x.reshape(-1) @ W + b,
         "the images are mixed: reshape(D, N).T does not give the rows that reshape(N, D) gives":
-            _mixed,
+            lambda x, W, b: x.reshape(len(W), -1).T @ W + b,
         "the channels come last in the flattened line; reshape(N, -1) takes them first":
-            _colours_last,
+            lambda x, W, b: np.moveaxis(x, 1, -1).reshape(len(x), -1) @ W + b,
         "W is transposed: its rows are the D inputs already":
             lambda x, W, b: x.reshape(len(x), -1) @ W.T + b,
         "the bias is subtracted": lambda x, W, b: x.reshape(len(x), -1) @ W - b,
         "each image has a bias of its own: b belongs to the M outputs, one for each column":
-            _bias_per_image,
+            lambda x, W, b: x.reshape(len(x), -1) @ W + b.reshape(-1, 1),
     },
 )  # fmt: skip
