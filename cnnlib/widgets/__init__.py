@@ -10,19 +10,16 @@ import sys
 from cnnlib.widgets.ask import ask
 from cnnlib.widgets.digit_pad import DigitPad
 from cnnlib.widgets.explore import Explorer, explore
+from cnnlib.widgets.lens import Lens
+from cnnlib.widgets.shape_calculator import ShapeCalculator
 from cnnlib.widgets.source import show_source
 from cnnlib.widgets.training_panel import TrainingPanel
 from cnnlib.widgets.window_explorer import WindowExplorer
 
 __all__ = [
-    "DigitPad",
-    "Explorer",
-    "TrainingPanel",
-    "WindowExplorer",
-    "ask",
-    "explore",
-    "show_source",
-]
+    "DigitPad", "Explorer", "Lens", "ShapeCalculator", "TrainingPanel", "WindowExplorer",
+    "ask", "explore", "show_source",
+]  # fmt: skip
 
 if "google.colab" in sys.modules:  # Colab shows other widgets than its own only on request
     sys.modules["google.colab"].output.enable_custom_widget_manager()

@@ -12,33 +12,24 @@ import ipywidgets
 
 from cnnlib.exercises import solved
 from cnnlib.exercises.questions import find
-from cnnlib.figures import style
-from cnnlib.widgets.static import with_picture
+from cnnlib.exercises.verdict import LOOKS, card
+from cnnlib.widgets.static import Still
+
+WORDS = {True: "Right. ", False: "Not quite. ", None: ""}
 
 
 def ask(chapter, name):
-    """Show a question of ``questions.toml``: ask("7.2", "channels").
-
-    Raises
-    ------
-    ValueError
-        If there is no such question.
-    """
+    """Show a question of ``questions.toml``; ValueError if there is no such question."""
     question = find(chapter, name)
     make = ShapeQuestion if question["kind"] == "shape" else ChoiceQuestion
     return make(question, (chapter, name))
 
 
-class Question(ipywidgets.VBox):
+class Question(Still, ipywidgets.VBox):
     """A question, a control, and a reply that is announced to screen readers.
 
-    Attributes
-    ----------
-    question, answer : str
-    reply : str
-        What the present answer is told; "" before there is one.
-    correct : bool or None
-        Whether the present answer is right; None before there is one.
+    `correct` is whether the present answer is right, and `reply` what it is told; None and ""
+    before there is one.
     """
 
     choices = ()
@@ -59,33 +50,24 @@ class Question(ipywidgets.VBox):
     def __repr__(self):
         lines = [f"Predict: {self.question}", *(f"  ( ) {choice}" for choice in self.choices)]
         if self.correct is not None:
-            lines.append(("Right. " if self.correct else "Not quite. ") + self.reply)
+            lines.append(WORDS[self.correct] + self.reply)
         return "\n".join(lines)
 
-    def _repr_mimebundle_(self, **kwargs):
-        """Add the question in words, for where no kernel runs."""
-        data, metadata = with_picture(super()._repr_mimebundle_(**kwargs), repr(self), None)
-        text = (
-            f'<div style="background: white; color: {style.INK}; padding: 8px 14px; '
-            f"border-left: 6px solid {style.ROLES['padding']}; border-radius: 4px; max-width: "
-            f'840px; line-height: 1.5; white-space: pre-line">{html.escape(repr(self))}</div>'
-        )
-        return {**data, "text/html": text}, metadata
+    @property
+    def page(self):
+        """The question in words, as HTML."""
+        text = f'<div style="white-space: pre-line">{html.escape(repr(self))}</div>'
+        return card(LOOKS["not started"][1], text)
 
     def _tell(self, correct, reply):
         self.correct, self.reply = correct, reply
-        if correct is not None:
-            solved.record(*self._exercise, "correct" if correct else "wrong")
-        role = {True: "output", False: "window", None: "padding"}[correct]
-        word = {True: "Right. ", False: "Not quite. ", None: ""}[correct]
+        status = {True: "correct", False: "wrong", None: "not started"}[correct]
+        solved.record(*self._exercise, status)
+        _, edge, ink = LOOKS[status]
         # The room for two lines is kept from the start, so that the page below does not move.
-        self._view.value = (
-            f'<div role="status" style="background: white; color: {style.INK}; min-height: 42px; '
-            f"padding: 6px 14px; border-left: 6px solid {style.ROLES[role]}; border-radius: 4px; "
-            'max-width: 840px; line-height: 1.5; font-size: 14px">'
-            f'<span style="font-weight: 600; color: {style.TEXT_COLORS[role]}">{word}</span>'
-            f"{html.escape(reply)}</div>"
-        )
+        word = f'<span style="font-weight: 600; color: {ink}">{WORDS[correct]}</span>'
+        text = f'<div role="status" style="min-height: 42px">{word}{html.escape(reply)}</div>'
+        self._view.value = card(edge, text)
 
 
 class ChoiceQuestion(Question):
@@ -93,11 +75,8 @@ class ChoiceQuestion(Question):
 
     def __init__(self, question, exercise):
         self.choices = list(question["replies"])
-        self.control = ipywidgets.RadioButtons(
-            options=self.choices,
-            value=None,
-            layout={"width": "auto", "padding": "0 0 0 4px"},  # room for the ring of the focus
-        )
+        self.control = ipywidgets.RadioButtons(options=self.choices, value=None)
+        self.control.layout = {"width": "auto", "padding": "0 0 0 4px"}  # room for the focus' ring
         hint = "Choose first (a click, or Tab and the space bar), then read on."
         super().__init__(question, exercise, hint)
 
@@ -111,13 +90,10 @@ class ShapeQuestion(Question):
 
     def __init__(self, question, exercise):
         self._numbers = _numbers(question["answer"])
-        self.control = ipywidgets.Text(
-            placeholder="such as (2, 3)" if len(self._numbers) > 1 else "a whole number",
-            description="your answer",
-            style={"description_width": "initial"},  # else the label is cut
-            continuous_update=False,  # Enter, or leaving the field
-            layout={"width": "min(360px, 98%)"},
-        )
+        self.control = ipywidgets.Text(description="your answer", continuous_update=False)
+        self.control.placeholder = "such as (2, 3)" if len(self._numbers) > 1 else "a whole number"
+        self.control.style.description_width = "initial"  # else the label is cut
+        self.control.layout.width = "min(360px, 98%)"
         super().__init__(question, exercise, "Answer, then read on.")
 
     def _changed(self, change):

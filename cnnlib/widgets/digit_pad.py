@@ -1,128 +1,95 @@
 """The digit pad: draw a digit, and the network answers while the pen moves.
 
 The browser (``digit_pad.js``) follows mouse, pen or finger and sends the drawing, 112 x 112 bytes.
-Python scales and centres it as MNIST's digits are (`centre_digit`), runs it through the
-network, and sends back one *result*: the box, the picture that the network got, the
-probabilities and the feature maps of one layer. The browser draws them, and computes nothing.
+Python scales and centres it as MNIST's digits are (`centre_digit`), asks the network, and sends
+back one *result*: what the network got, its answer and feature maps, and, after "Why?", how much
+less sure it is where a part of the drawing is covered.
 """
 
+import contextlib
 import copy
 from pathlib import Path
 
 import anywidget
 import numpy as np
-from traitlets import Bytes, Dict, List, Unicode, observe, validate
+from traitlets import Bool, Bytes, Dict, TraitError, Unicode, observe, validate
 
 from cnnlib.datasets import as_ink, centre_digit, ink_box, load_digits28
 from cnnlib.figures import style
-from cnnlib.figures.answers import NO_ANSWER, SHOWN, digit_answer, percent
+from cnnlib.figures.galleries import NO_ANSWER, SHOWN, digit_answer, percent
 from cnnlib.layers import softmax
-from cnnlib.widgets.static import with_picture
+from cnnlib.visualize import feature_maps, occlusion_map
+from cnnlib.widgets.static import Still, style_sheet
 
 SIDE = 112  # pixels of the drawing: four for each of MNIST's 28
 PEN = 9  # width of a stroke in these pixels, about 2 of MNIST's where the digit fills the pad
+COVER, STEP = 5, 2  # side and stride of what covers the network's picture
+GREEN, RED = (style.to_rgb(style.ROLES[role]) for role in ("output", "window"))
+FROM_BROWSER = ("choice", "layer", "why", "drawing")
 
 
-class DigitPad(anywidget.AnyWidget):
+class _Refused(TraitError, ValueError):
+    """What cannot be set: a ValueError, which traitlets undoes."""
+
+
+class DigitPad(Still, anywidget.AnyWidget):
     """A pad to draw a digit on, and the answer of a network, at once.
 
     Parameters
     ----------
-    network : Network
-        For images (1, H, W). It may be trained on meanwhile: see `refresh`.
-    samples : dict or list, optional
-        Pictures that a button each puts on the pad, by label; arrays (H, W) or (1, H, W). One
-        handwritten digit of each kind from `load_digits28` by default, none of them used to train.
-    labels : sequence, optional
-        Names of the classes; 0, 1, ... by default.
-    layer : str, optional
-        The layer whose feature maps are shown, any of `layers`; by default what follows the first
-        convolution, its activation.
-    box : int, optional
-        Longer side of the digit in the picture that the network gets; see `centre_digit`.
+    networks : Network, or dict of them
+        For images (1, H, W). A menu offers those of a dict, by name. They may be trained on
+        meanwhile: see `refresh`.
 
     Attributes
     ----------
+    choice, layer, why : str, str, bool
+        To be set: the network that answers and its layer whose feature maps are shown, by name,
+        and whether the pad shows which parts of the drawing decided.
     image : ndarray of float32, shape (112, 112)
         The drawing, from 0 to 1. Set it to any picture, (H, W) or (1, H, W): it is scaled to fit.
-    box : (int, int, int, int) or None
-        First row and column, height and width of the ink; None where nothing is drawn.
-    centred : ndarray of float32, shape (1, H, W)
-        What the network gets; all zeros where nothing is drawn.
-    probabilities : ndarray, shape (K,), or None
-        The answer; None where nothing is drawn, or where the scores are not finite.
-    answer : object or None
-        The label with the highest probability.
-    maps : ndarray, shape (FN, OH, OW), or None
-        Feature maps of `layer`.
-    layer, layers : str, list of str
-        The layer shown, to be set; and those that can be.
-    figure : Card
-        The present state as a static picture.
+    box, centred : (int, int, int, int), ndarray of float32, shape (1, H, W)
+        First row and column, height and width of the ink, or None; what the network gets.
+    probabilities, maps : ndarray, shape (K,), and ndarray, shape (FN, OH, OW)
+        The answer and the feature maps; None where nothing is drawn, or scores are not finite.
+    lost : ndarray, shape (OH, OW), or None
+        With `why`: what the answer loses by each cover of `cnnlib.visualize.occlusion_map`.
 
-    Raises
-    ------
-    ValueError
-        If the network is not for images of one channel, if labels or samples do not fit, or if
-        there is no such layer.
-
-    Examples
-    --------
-    >>> from cnnlib import SimpleConvNet
-    >>> pad = DigitPad(SimpleConvNet(rng=0))
-    >>> pad.show_sample(3)
-    >>> pad.centred.shape, pad.probabilities.shape, pad.maps.shape
-    ((1, 28, 28), (10,), (30, 24, 24))
+    ValueError is raised where a network does not fit, or what is set is not there.
     """
 
     _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _css = style_sheet("window_explorer.css", "digit_pad.css")
     # What the browser drew, or Python set. It does not come back as an echo: that would be late.
     drawing = Bytes(bytes(SIDE**2)).tag(
-        sync=True, echo_update=False, from_json=lambda view, pad: bytes(view)
+        sync=True,
+        echo_update=False,
+        from_json=lambda view, pad: bytes(view) if isinstance(view, bytes | memoryview) else b"",
     )
+    choice = Unicode().tag(sync=True)
     layer = Unicode().tag(sync=True)
-    layers = List(Unicode()).tag(sync=True)
+    why = Bool().tag(sync=True)
     result = Dict().tag(sync=True)
-    samples = List().tag(sync=True)
     look = Dict().tag(sync=True)
 
-    def __init__(self, network, samples=None, labels=None, layer=None, box=None):
-        C, *self._shape = network.input_dim
-        if C != 1:
-            raise ValueError(
-                f"the pad draws in one colour, but {type(network).__name__} takes images "
-                f"(C, H, W) = {tuple(network.input_dim)}"
-            )
-        rows = network.summary()
-        K = rows[-1][1][-1]
-        self.labels = list(range(K)) if labels is None else list(labels)
-        if len(self.labels) != K:
-            raise ValueError(f"{len(self.labels)} labels for {K} classes")
-        self.network, self._box = network, box
-        self._samples = _sample_digits() if samples is None else samples
-        if not isinstance(self._samples, dict):
-            self._samples = dict(enumerate(self._samples))
-        self._samples = {label: as_ink(image) for label, image in self._samples.items()}
-        self.probabilities = self.maps = self.box = None
-        self.centred = centre_digit(np.zeros((1, 1)), self._shape, box)[np.newaxis]
-        names = [name for name, shape, _ in rows[1:] if len(shape) == 3]
-        super().__init__(
-            layers=names,
-            layer=_first_maps(network, names) if layer is None else layer,
-            samples=[
-                {"label": str(label), **_plane(np.rint(255 * ink))}
-                for label, ink in self._samples.items()
-            ],
-            look={
-                "side": SIDE,
-                "pen": PEN,
-                "line": style.ROLES,
-                "text": style.TEXT_COLORS,
-                "signs": [style.to_hex(style.DIVERGING(level)) for level in (0.2, 0.8)],
-            },
-        )
-        self.refresh()
+    def __init__(self, networks):
+        self.networks = networks if isinstance(networks, dict) else {"the network": networks}
+        for name, network in self.networks.items():
+            C, *size = network.input_dim
+            if C != 1 or min(size) < COVER or len(network.summary()[1][1]) != 3:
+                fits = f"images (1, H, W) of {COVER} x {COVER} and more, and a convolution first"
+                raise ValueError(f"the pad needs {fits}; {name} has {network.summary()}")
+        _, (x, t) = load_digits28()
+        self._samples = [_fit(x[np.argmax(t == digit), 0]) for digit in range(10)]
+        look = {"side": SIDE, "pen": PEN, "samples": self._samples}
+        super().__init__(choice=next(iter(self.networks)), look=look)
+
+    network = property(lambda self: self.networks[self.choice], doc="The network that answers.")
+
+    @property
+    def layers(self):
+        """Its layers that have feature maps, and the shapes of those."""
+        return {name: shape for name, shape, _ in self.network.summary()[1:] if len(shape) == 3}
 
     @property
     def image(self):
@@ -132,160 +99,149 @@ class DigitPad(anywidget.AnyWidget):
 
     @image.setter
     def image(self, image):
-        ink = as_ink(image)
-        rows, columns = ink.shape
-        times = SIDE // max(rows, columns)
-        if times:  # whole times larger: the digit in it stays the same to the last bit
-            ink = np.kron(ink, np.ones((times, times)))
-            drawing = np.zeros((SIDE, SIDE))
-            top, left = (SIDE - rows * times) // 2, (SIDE - columns * times) // 2
-            drawing[top : top + rows * times, left : left + columns * times] = ink
-        else:
-            drawing = centre_digit(ink, (SIDE, SIDE), SIDE * 20 // 28)
-        self.drawing = np.rint(255 * drawing).astype(np.uint8).tobytes()
+        self.drawing = _fit(as_ink(image))
 
     @property
     def answer(self):
-        """The label with the highest probability; None where there is no answer."""
-        return None if self.probabilities is None else self.labels[self.probabilities.argmax()]
+        """The class with the highest probability; None where there is no answer."""
+        return None if self.probabilities is None else int(self.probabilities.argmax())
 
     @property
     def figure(self):
         """The present state as a static `Card`."""
-        return digit_answer(
-            self.image,
-            self.box,
-            self.centred[0],
-            self.labels,
-            self.probabilities,
-            self.maps,
-            self.layer,
-        )
+        said = range(len(self.result["bars"])), self.probabilities, self.maps, self.layer
+        return digit_answer(self.image, self.box, self.centred[0], *said)
 
-    def show_sample(self, label):
-        """Put a sample on the pad, as its button does.
-
-        Raises
-        ------
-        ValueError
-            If there is no sample of this label.
-        """
-        if label not in self._samples:
-            raise ValueError(f"no sample {label!r}; there are {list(self._samples)}")
-        self.image = self._samples[label]
+    def show_sample(self, digit):
+        """Put a real digit on the pad, 0 to 9, as its button does; none was used to train."""
+        if digit not in range(10):
+            raise ValueError(f"no sample {digit!r}; there are 0 to 9")
+        self.drawing = self._samples[digit]
 
     def clear(self):
         """Empty the pad."""
         self.drawing = bytes(SIDE**2)
 
-    @observe("drawing", "layer")
+    @observe("drawing", "choice", "layer", "why")
     def refresh(self, change=None):
         """Ask the network again: needed only after it was trained on."""
+        if self.layer not in self.layers:
+            self.layer = [*self.layers][:2][-1]  # mostly the activation of the first convolution
+            return  # as that was observed
         self.box = ink_box(self.image)
-        self.centred = centre_digit(self.image, self._shape, self._box)[np.newaxis]
-        self.probabilities = self.maps = None
-        if self.box is not None:
-            self._ask(self.centred[np.newaxis].astype(self.network.dtype))
+        self.centred = centre_digit(self.image, self.network.input_dim[1:])[np.newaxis]
+        self.probabilities = self.maps = self.lost = None
+        # Layers of its own, with the network's weights: a click may come from another thread of the
+        # kernel amid a training step, whose layers remember what went forward until it is back.
+        network = copy.copy(self.network)
+        network.layers = {name: copy.copy(layer) for name, layer in network.layers.items()}
+        x = self.centred.astype(network.dtype)
+        with np.errstate(all="ignore"):  # a network whose training failed is told in the result
+            outputs = feature_maps(network, x[np.newaxis])
+            *_, scores = outputs.values()
+            if self.box is not None and np.isfinite(scores).all():
+                self.maps = outputs[self.layer][0]
+                self.probabilities = softmax(scores.astype(float))[0]
+                if self.why:
+                    left = occlusion_map(network, x, self.answer, COVER, STEP)
+                    self.lost = np.maximum(self.probabilities.max() - left, 0)
         self.result = self._result()
 
-    def _ask(self, x):
-        """Run one image through the layers, and note the maps of one of them on the way.
-
-        The layers are copies that share their weights with the network's. A click may come from
-        another thread of the kernel in the middle of a training step, whose layers remember what
-        went forward until it has gone backward.
-        """
-        with np.errstate(all="ignore"):  # a network whose training failed is told below
-            for name, layer in self.network.layers.items():
-                x = copy.copy(layer).forward(x, train_flg=False)
-                if name == self.layer:
-                    self.maps = x[0]
-        if np.isfinite(x).all():
-            self.probabilities = softmax(x.astype(float))[0]
-        else:
-            self.maps = None
-
     def _result(self):
-        """Write the present state for the browser."""
-        C, H, W = self.centred.shape
-        shape = dict((name, shape) for name, shape, _ in self.network.summary())[self.layer]
+        """Write the present state for the browser, `texts` by the class of their places there."""
+        maps = np.zeros(self.layers[self.layer]) if self.maps is None else self.maps
+        names, layers, low, high = [*self.networks], [*self.layers], maps.min(), maps.max()
+        ends = [style.DIVERGING(level)[:3] for level in (0.2, 0.8)] if low < 0 else [GREEN, GREEN]
+        texts = dict.fromkeys(("scaled", "reason", "most"), "")
+        texts["said"] = "Draw a digit" if self.box is None else NO_ANSWER
+        texts["input-shape"] = f"(C, H, W) = {style.shape_text(self.centred.shape)}"
+        more = f", the first {SHOWN}" if len(maps) > SHOWN else ""
+        texts["maps-title"] = f"(FN, OH, OW) = {style.shape_text(maps.shape)}{more}"
         result = {
-            "box": self.box,
-            "input": _plane(np.rint(255 * self.centred[0])),
-            "inputShape": style.shape_text((C, H, W)),
-            "labels": [str(label) for label in self.labels],
-            "shares": [] if self.probabilities is None else self.probabilities.tolist(),
-            "texts": [] if self.probabilities is None else list(map(percent, self.probabilities)),
-            "answer": None if self.probabilities is None else int(self.probabilities.argmax()),
-            "said": "Draw a digit" if self.box is None else NO_ANSWER,
-            "scaled": "",
-            "maps": {"shape": list(shape), "shown": min(shape[0], SHOWN), "signed": False},
+            "texts": texts,
+            "menus": {"choice": [self.choice, names], "layer": [self.layer, layers]},
+            "places": dict.fromkeys(("found", "lost", "legend"), "visibility: hidden"),
+            "why": self.why,
+            "input": _plane(self.centred[0], 1),
+            "answer": self.answer,
+            "bars": [["", 0]] * self.network.summary()[-1][1][0],
+            "maps": _plane(maps[:SHOWN], max(-low, high), *ends),
         }
-        if self.probabilities is not None:
-            best = result["answer"]
-            result["said"] = f"{result['labels'][best]}, with {result['texts'][best]}"
-        inside = ink_box(self.centred)
-        if inside is not None:
-            result["scaled"] = f"{self.box[2]} × {self.box[3]} became {inside[2]} × {inside[3]}"
-        maps = result["maps"]
-        maps["title"] = f"(FN, OH, OW) = {style.shape_text(shape)}"
+        if self.box is not None:
+            corner, size = np.reshape(ink_box(self.centred), (2, 2))
+            ink, became = (f"{height} × {width}" for height, width in (self.box[2:], size))
+            result["places"]["found"] = _place(self.box)
+            texts["scaled"] = f"{ink} became {became}, its centre of mass on the cross"
         if self.maps is not None:
-            low, high = float(self.maps.min()), float(self.maps.max())
-            peak = max(-low, high) or 1
-            maps["signed"] = low < 0
-            maps["pixels"] = np.rint(self.maps[:SHOWN] * (127 / peak)).astype(np.int8).tobytes()
-            ends = style.format_number(low, 2), style.format_number(high, 2)
-            maps["range"] = f"from {ends[0]} to {ends[1]}"
+            result["bars"] = [[percent(p), float(p)] for p in self.probabilities]
+            sure = result["bars"][self.answer][0]
+            texts["said"] = f"{self.answer}, with {sure}"
+            span = (style.format_number(end, 2) for end in (low, high))
+            texts["maps-title"] += f", from {' to '.join(span)}"
+        if self.lost is not None:  # each number where the middle of its cover was, in the drawing
+            times, most = np.divide(self.box[2:], size), max(self.lost.max(), 0.01)
+            start = self.box[:2] + ((COVER - STEP) / 2 - corner) * times
+            place = _place([*start, *STEP * times * self.lost.shape])
+            result["places"] |= {"lost": place, "legend": ""}
+            result["lost"] = _plane(self.lost, most, RED, RED)
+            texts["reason"] = f"Why {self.answer}? Cover {COVER} × {COVER} pixels there, and"
+            texts["most"] = f"{percent(most)} of its {sure}"
         return result
 
-    @validate("layer")
-    def _layer_exists(self, proposal):
-        if proposal.value not in self.layers:
-            raise ValueError(f"no maps of {proposal.value!r}; there are {self.layers}")
-        return proposal.value
+    @validate("choice", "layer", "drawing")
+    def _possible(self, proposal):
+        name, value = proposal.trait.name, proposal.value
+        if name == "drawing" and len(value) != SIDE**2:
+            raise _Refused(f"a drawing has {SIDE} x {SIDE} bytes, got {len(value)}")
+        there = self.networks if name == "choice" else self.layers
+        if name != "drawing" and value not in there:
+            raise _Refused(f"{name} must be one of {[*there]}, got {value!r}")
+        return value
 
-    @validate("drawing")
-    def _drawing_fits(self, proposal):
-        if len(proposal.value) != SIDE**2:
-            raise ValueError(f"a drawing has {SIDE} x {SIDE} bytes, got {len(proposal.value)}")
-        return proposal.value
+    def _handle_msg(self, msg):
+        """Take what the browser sends; a message that makes no sense changes nothing."""
+        state = {}
+        with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
+            data = msg["content"]["data"]
+            if data["method"] == "request_state":
+                self.send_state()
+            buffers = zip(data.get("buffer_paths", ()), msg["buffers"], strict=False)
+            state = {**data["state"], **{name: buffer for (name,), buffer in buffers}}
+        self.set_state(state)
 
-    def _handle_custom_msg(self, content, buffers):
-        """Do what a sample's button asks for."""
-        self.show_sample(list(self._samples)[content["sample"]])
+    def set_state(self, sync_data):
+        """Set what the browser may set; where one thing is not possible, nothing."""
+        with contextlib.suppress(TraitError):
+            super().set_state({k: sync_data[k] for k in FROM_BROWSER if k in sync_data})
 
     def __repr__(self):
-        H, W = self._shape
+        pad = f"DigitPad for images {style.shape_text(self.centred.shape)}"
         if self.probabilities is None:
-            why = "nothing is drawn" if self.box is None else NO_ANSWER
-            return f"DigitPad for images (1, {H}, {W}): {why}"
+            return f"{pad}: {'nothing is drawn' if self.box is None else NO_ANSWER}"
+        maps = f"feature maps after {self.layer}: {style.shape_text(self.maps.shape)}"
         share = f"{100 * self.probabilities.max():.0f} %"
-        return (
-            f"DigitPad for images (1, {H}, {W}): the network answers {self.answer}, with {share}\n"
-            f"feature maps after {self.layer}: {style.shape_text(self.maps.shape)}"
-        )
-
-    def _repr_mimebundle_(self, **kwargs):
-        """Add a text and the present picture, for where no kernel runs."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        return with_picture(shown, repr(self), self.figure)
+        return f"{pad}: the network answers {self.answer}, with {share}\n{maps}"
 
 
-def _sample_digits():
-    """Take the first test digit of each kind from those that come with the package."""
-    _, (x, t) = load_digits28()
-    return {digit: x[np.argmax(t == digit)] for digit in range(10)}
+def _fit(ink):
+    """Write a picture of any size, numbers 0 to 1, as a drawing."""
+    times = SIDE // max(ink.shape)
+    if times:  # whole times larger: the digit in it stays the same to the last bit
+        ink = np.kron(ink, np.ones((times, times)))
+        drawing = np.pad(ink, [((SIDE - n) // 2, (SIDE - n + 1) // 2) for n in ink.shape])
+    else:
+        drawing = centre_digit(ink, (SIDE, SIDE), SIDE * 20 // 28)
+    return np.rint(255 * drawing).astype(np.uint8).tobytes()
 
 
-def _first_maps(network, names):
-    """Name the activation after the first convolution, or the convolution where none follows."""
-    if not names:
-        raise ValueError(f"{type(network).__name__} has no layer with feature maps (C, H, W)")
-    followed = len(names) > 1 and type(network.layers[names[1]]).__name__ in ("Relu", "Sigmoid")
-    return names[1] if followed else names[0]
+def _plane(values, peak, negative=(0, 0, 0), positive=(0, 0, 0)):
+    """Write numbers for the browser: -127 to 127 for -peak to peak, and a colour for each sign."""
+    pixels = np.rint(values * (127 / (peak or 1))).astype(np.int8).tobytes()
+    colors = np.multiply([negative, positive], 255).tolist()
+    return {"shape": values.shape, "pixels": pixels, "colors": colors}
 
 
-def _plane(values):
-    """Write a picture of whole numbers 0..255 for the browser."""
-    rows, columns = values.shape
-    return {"rows": rows, "columns": columns, "pixels": values.astype(np.uint8).tobytes()}
+def _place(box):
+    """Write as a style where a box lies: first row and column, height and width in the drawing."""
+    sides = zip(("top", "left", "height", "width"), box, strict=True)
+    return "; ".join(f"{side}: {100 * pixels / SIDE:.2f}%" for side, pixels in sides)

@@ -7,19 +7,13 @@ import textwrap
 from IPython.display import Markdown
 
 
-def show_source(thing):
-    """Show the code of a function or class of the package, without its docstrings.
+def show_source(*things):
+    """Show the code of functions or classes, without docstrings, as highlighted Markdown."""
+    code = "\n\n".join(map(_code, things))
+    return Markdown(f"```python\n{code}\n```")
 
-    Parameters
-    ----------
-    thing : function, method or class
-        Anything `inspect.getsource` finds.
 
-    Returns
-    -------
-    IPython.display.Markdown
-        A highlighted block. The docstrings stay one ``help(...)`` away.
-    """
+def _code(thing):
     source = textwrap.dedent(inspect.getsource(thing))
     lines = source.splitlines()
     for node in ast.walk(ast.parse(source)):
@@ -29,5 +23,4 @@ def show_source(thing):
             for number in range(docstring.lineno - 1, docstring.end_lineno):
                 lines[number] = None
     kept = [line for line in lines if line is not None]
-    code = "\n".join(kept).replace(":\n\n", ":\n")
-    return Markdown(f"```python\n{code}\n```")
+    return "\n".join(kept).replace(":\n\n", ":\n")

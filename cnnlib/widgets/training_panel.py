@@ -2,170 +2,167 @@
 
 The run is a task of the kernel's own event loop, and no thread: it trains for a twentieth of a
 second, then waits for an instant in which the kernel reads its messages, such as a slider moved.
-All that is learned lives in the trainer; the panel holds nothing of its own. So it can be stopped
-after any step, by its button, by an interrupt of the kernel or by an error, and go on from there.
+All that is learned lives in the trainer. So the run can be stopped after any step, by its button,
+by an interrupt of the kernel or by an error, and go on from there.
 """
 
 import asyncio
+import contextlib
+import copy
 import html
 import math
 import numbers
 import signal
 import time
-from pathlib import Path
 
-import anywidget
 import ipywidgets
+import numpy as np
 
-from cnnlib.figures import style
-from cnnlib.figures.progress import progress
-from cnnlib.widgets.static import with_picture
+from cnnlib.figures import curves, style
+from cnnlib.layers import class_indices
+from cnnlib.trainer import OPTIMIZERS, Trainer
+from cnnlib.widgets.explore import SliderNames
+from cnnlib.widgets.static import Still
 
 SLICE = 0.05  # seconds of training between two breaths
 BREATH = 0.004  # seconds in which the kernel handles what has come in; sleep(0) would be one event
-BATCH_SIZES = [digit * 10**power for power in range(5) for digit in (1, 2, 5)]
+EVERY = 0.3  # seconds between two pictures, at least; four fifths of the time go into training
+BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+TESTED = 500  # test images among which the worst are sought, for each picture anew
+ADVICE = "Lower the learning rate and press Start over."
+NO_LOOP = "the panel needs the event loop of a notebook's kernel; here, use trainer.train()"
 
 
-class TrainingPanel(ipywidgets.VBox):
-    """Loss and accuracy while a network is trained; a button, and sliders that act at once.
+class TrainingPanel(Still, ipywidgets.VBox):
+    """Loss and accuracy while a network is trained; buttons, and settings that act at once.
+
+    With no control moved, the history is that of ``trainer.train()`` with the same seed.
 
     Parameters
     ----------
     trainer : Trainer
-        What is run: with the panel or without, it is the same run.
-    every : float, default 0.3
-        Seconds between two pictures; more where drawing takes long, so that most of the time goes
-        into training.
+        What is run. Its history and its network are up to date after every step.
 
     Attributes
     ----------
-    trainer : Trainer
-        Its history and its network are up to date after every step.
-    task : asyncio.Task or None
-        The run, to be awaited; None before the first.
-    running : bool
-        Whether it runs.
-    message : str
-        What happened last, in a sentence.
-    error : Exception or None
-        What ended the last run, if it was an error. Awaiting the task raises it, too.
-    changes : list of (int, str, float)
-        After how many steps which control was set to which value.
+    message, error : str, BaseException or None
+        What happened last, in a sentence; the error that ended the last run, if one did.
+    changes, earlier : list of tuples
+        (number of steps, setting, value) of each change; (settings, losses, test accuracies) of
+        each run before this one, the latest first.
     controls : dict
-        "start" (the button), "learning rate" and "batch size", where the optimizer has a learning
-        rate.
-    figure : Card
-        The curves so far.
-
-    Notes
-    -----
-    With no control moved, the history is that of ``trainer.train()`` with the same seed.
-
-    Examples
-    --------
-    In a notebook::
-
-        panel = TrainingPanel(trainer)
-        panel                 # and press Start, or
-        await panel.start()   # run to the end, here
+        "start" and "start over" (buttons), "learning rate" (where the optimizer has one),
+        "optimizer", "batch size", and "beside": what is shown at the right of the curves.
     """
 
-    def __init__(self, trainer, every=0.3):
-        if not 0 <= every < math.inf:
-            raise ValueError(f"every must be a number of seconds, at least 0, got {every}")
+    def __init__(self, trainer):
+        if not isinstance(trainer, Trainer):
+            raise TypeError(
+                "TrainingPanel needs a Trainer(network, x_train, t_train, x_test, t_test), "
+                f"got {type(trainer).__name__}"
+            )
         super().__init__()
-        self.trainer, self.every = trainer, every
-        self.task = self.error = None
-        self.message = ""
-        self.changes = []
+        self.trainer, self.task, self.error = trainer, None, None
+        self.changes, self.earlier, self._wanted = [], [], {}  # wanted: for the next step
         self._more = max(trainer.epochs, 1)  # epochs that the button adds once all are done
-        self._stopping = False
-        self._wanted = {}  # what the controls were set to since the last step
-        self._previous = None  # handler of interrupts before ours
-        try:  # a click may be handled in another thread of the kernel: remember this one's loop
+        self._stopping = self._over = self._done = False
+        self._previous = self._loop = None  # handler of interrupts before ours; the event loop
+        with contextlib.suppress(RuntimeError):  # a click may come in a thread that has none
             self._loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._loop = None
+        self._fresh = copy.deepcopy(trainer, _data(trainer))
+        self._optimizers = {kind.__name__: kind() for kind in OPTIMIZERS.values()}
+        self._optimizers[type(trainer.optimizer).__name__] = self._fresh.optimizer
+        self._classes = trainer.network.predict(trainer.x_train[:1]).shape[1]
 
-        self.controls = {"start": ipywidgets.Button(layout={"width": "170px"}), **_sliders(trainer)}
-        self.controls["start"].on_click(self._clicked)
-        self._bar = ipywidgets.IntProgress(layout={"width": "min(300px, 98%)"})
-        self._status = ipywidgets.HTML()
-        self._numbers = ipywidgets.HTML()
-        self._view = ipywidgets.HTML()
-        for name, control in list(self.controls.items())[1:]:
+        settings = _settings(trainer, self._optimizers)
+        start = ipywidgets.Button(layout={"width": "140px"})
+        over = ipywidgets.Button(description="↺ Start over", layout={"width": "110px"})
+        start.on_click(self._clicked)
+        over.on_click(self.start_over)
+        for name, control in settings.items():
             control.observe(lambda change, name=name: self._moved(name, change.new), "value")
+        self.controls = {"start": start, "start over": over, **settings}
+        self._bar = ipywidgets.IntProgress(layout={"width": "min(140px, 98%)"})
+        self._numbers, self._status, self._view = (ipywidgets.HTML() for _ in range(3))
+        rows = [start, over, self._bar, self._numbers], list(settings.values())
         wrap = {"flex_flow": "row wrap", "align_items": "center"}
-        self.children = [
-            ipywidgets.HBox([self.controls["start"], self._bar, self._numbers], layout=wrap),
-            *list(self.controls.values())[1:],
-            self._status,
-            self._view,
-            _Names(),
-        ]
+        rows = [ipywidgets.HBox(row, layout=wrap) for row in rows]
+        self.children = [*rows, self._status, self._view, SliderNames()]
         self.add_class("cnnlib-training-panel")
+        self._used = self._name()  # by the last run: settings changed since are not its own
         self._say("")
 
-    @property
-    def running(self):
-        """Whether the run is under way."""
-        return self.task is not None and not self.task.done()
+    # Whether the run is under way.
+    running = property(lambda self: self.task is not None and not self.task.done())
 
     @property
     def figure(self):
         """The curves so far, as a `Card`."""
         t = self.trainer
-        history = t.train_loss_list, t.train_acc_list, t.test_acc_list
-        return progress(*history, self.changes, t.stopped)
+        history = t.train_loss_list, t.train_acc_list, t.test_acc_list, self.changes, t.stopped
+        more = {"done": t.current_iter >= t.max_iter, "classes": self._classes}
+        more["runs"] = [self._name(), *self.earlier]
+        return curves.training(*history, **more, beside=self._beside())
 
     def start(self):
-        """Begin the run, or go on with it.
+        """Begin the run, or go on with it; return its task, to be awaited or not.
 
-        Returns
-        -------
-        asyncio.Task
-            To be awaited, or not: it runs while the kernel has nothing else to do.
-
-        Raises
-        ------
-        RuntimeError
-            Where no event loop runs, in a plain Python script.
+        It runs while the kernel has nothing else to do. RuntimeError where no event loop runs.
         """
-        if self.running:
-            return self.task
-        loop = self._loop if self._loop and self._loop.is_running() else _running_loop()
-        self._stopping, self.error = False, None
-        self.task = loop.create_task(self._run())
-        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
-        self._say("")
+        self._stopping = self._over = False  # a stop not seen yet is taken back
+        if not self.running:
+            if not (self._loop and self._loop.is_running()):
+                raise RuntimeError(NO_LOOP)
+            self.error, self._done = None, False
+            self._began = time.monotonic(), self.trainer.current_iter  # for the time left
+            self.task = self._loop.create_task(self._run())
+            self.task.add_done_callback(self._ended)
+            self._say("")
         return self.task
 
-    def stop(self):
+    def stop(self, *_):
         """End the run after the step in progress; `start` goes on."""
         self._stopping = True
 
-    # ---- the run ------------------------------------------------------------------------------
+    def start_over(self, *_):
+        """Put back network, optimizer, random numbers and history as the panel found them.
+
+        The settings of the controls stay, and the run so far stays in the picture, pale.
+        """
+        if self.running:
+            self._stopping = self._over = True
+            return
+        t, shared = self.trainer, _data(self.trainer)
+        if t.train_loss_list:
+            run = self._used, t.train_loss_list, t.test_acc_list
+            self.earlier = [run, *self.earlier][: len(curves.PALE)]
+        for name, p in self._fresh.network.params.items():
+            t.network.params[name][...] = p
+            shared[id(p)] = t.network.params[name]  # in place: whoever holds the arrays keeps them
+        fresh = copy.deepcopy(self._fresh, shared)
+        vars(t.network).update(vars(fresh.network))
+        vars(t).update({**vars(fresh), "network": t.network})
+        self._wanted = {name: self.controls[name].value for name in ("optimizer", "batch size")}
+        self._apply()
+        self.changes, self.error = [], None
+        self._say("All is as it was before the first step. Change a setting, then press Start.")
 
     async def _run(self):
         """Train and breathe in turn, and show where it stands now and then."""
         steps, due = self.trainer.steps(), time.monotonic()
-        done, how = False, "Stopped"
         try:
-            while not (done or self._stopping):
+            while not (self._done or self._stopping):
                 self._catch_interrupts()
-                done = self._train(steps)
+                self._done = self._train(steps)
                 if time.monotonic() >= due:
                     began = time.monotonic()
                     self._show()
-                    due = time.monotonic() + max(self.every, 4 * (time.monotonic() - began))
+                    due = time.monotonic() + max(EVERY, 4 * (time.monotonic() - began))
                 await asyncio.sleep(BREATH)
-        except Exception as error:
-            self.error, how = error, f"{type(error).__name__}: {error}. It ended"
-            raise
         finally:  # whatever it was, a cancelled task included
-            self._let_interrupts_go()
+            if self._previous is not None and signal.getsignal(signal.SIGINT) == self.stop:
+                signal.signal(signal.SIGINT, self._previous)
             self._apply()  # a slider moved in the last moment
-            self._end(done, how)
 
     def _train(self, steps):
         """Take steps for a slice of time; return whether there are no more to take."""
@@ -179,152 +176,138 @@ class TrainingPanel(ipywidgets.VBox):
 
     def _apply(self):
         """Hand over to the trainer what the controls were set to, between two steps."""
+        t = self.trainer
         while self._wanted:
             name, value = self._wanted.popitem()
             if name == "batch size":
-                self.trainer.batch_size = value
-            else:
-                self.trainer.optimizer.lr = value
-            self.changes.append((self.trainer.current_iter, name, value))
+                t.batch_size = value
+            elif name == "optimizer":  # a new one, without any memory of steps
+                t.optimizer = copy.deepcopy(self._optimizers[value])
+            if name != "batch size" and "learning rate" in self.controls:
+                t.optimizer.lr = self.controls["learning rate"].value
+            if t.current_iter:
+                self.changes.append((t.current_iter, name, value))
 
     def _catch_interrupts(self):
-        """Let an interrupt of the kernel stop the run: between two cells it would be ignored.
-
-        The kernel sets handlers of its own around each cell, so this is looked after each time.
-        """
-        try:
+        """Let an interrupt stop the run, again and again: at each cell the kernel sets its own."""
+        with contextlib.suppress(ValueError):  # outside the main thread, which is interrupted
             handler = signal.getsignal(signal.SIGINT)
-            if handler != self._interrupted and handler is not None:
-                signal.signal(signal.SIGINT, self._interrupted)
+            if handler != self.stop and handler is not None:
+                signal.signal(signal.SIGINT, self.stop)
                 self._previous = handler
-        except ValueError:  # not in the main thread, which alone is interrupted
-            pass
 
-    def _let_interrupts_go(self):
-        if self._previous is not None and signal.getsignal(signal.SIGINT) == self._interrupted:
-            signal.signal(signal.SIGINT, self._previous)
-        self._previous = None
-
-    def _interrupted(self, number, frame):
-        self._stopping = True
-
-    # ---- what is shown ------------------------------------------------------------------------
+    def _ended(self, task):
+        """Say how the run ended. Only now can another begin."""
+        t, self._used = self.trainer, self._name()
+        self.error = error = None if task.cancelled() else task.exception()
+        message = f"{type(error).__name__}: {error}. It ended" if error else "Stopped"
+        message += f" after step {t.current_iter} of {t.max_iter}. All that was learned is kept."
+        if self._done and t.stopped:
+            message = f"{t.stopped} {ADVICE}"
+        elif self._done:
+            ends = [f": test accuracy {style.percent(share)}" for share in t.test_acc_list[-1:]]
+            message = f"Done after step {t.current_iter}{''.join(ends)}."
+        if curves.no_better_than_chance(t.train_loss_list, self._classes) and not t.stopped:
+            message += f" The loss is no better than guessing. {ADVICE}"
+        self._say(message)
+        if self._over:
+            self.start_over()
 
     def _clicked(self, button):
         """Start or stop. The click may come in a thread for messages; the run stays in the loop."""
+        t = self.trainer
         if self.running:
             self.stop()
-            return
-        if self.trainer.current_iter >= self.trainer.max_iter > 0:
-            self.trainer.epochs += self._more
-        if self._loop and self._loop.is_running():
+        elif self._loop and self._loop.is_running():
+            t.epochs += self._more if t.current_iter >= t.max_iter > 0 else 0
             self._loop.call_soon_threadsafe(self.start)
         else:
-            try:
-                self.start()
-            except RuntimeError as error:
-                self._say(str(error))
+            self._say(NO_LOOP)
 
     def _moved(self, name, value):
+        if name == "beside":
+            return self._show()
         self._wanted[name] = value
         if not self.running:
             self._apply()
-            self._say(f"{name.capitalize()} {value:g} from the next step on.")
+            self._say(f"The new {name} counts from the next step on.")
 
-    def _end(self, done, how):
-        """Say how the run ended."""
-        t = self.trainer
-        if done and t.stopped:
-            self._say(t.stopped, ended=True)
-        elif done:
-            best = f": test accuracy {t.test_acc_list[-1]:.1%}" if t.test_acc_list else ""
-            self._say(f"Done after step {t.current_iter}{best}.".replace("%", " %"), ended=True)
-        else:
-            self._say(
-                f"{how} after step {t.current_iter} of {t.max_iter}. All that was learned is kept.",
-                ended=True,
-            )
-
-    def _say(self, message, ended=False):
+    def _say(self, message):
         """Show a sentence, the right word on the button, and the present state."""
-        t = self.trainer
+        t, more = self.trainer, f"▶ {self._more} more epoch{'s' if self._more > 1 else ''}"
+        word = "▶ Go on" if t.current_iter else "▶ Start"
+        word = more if t.current_iter >= t.max_iter else word
+        self.controls["start"].description = "❚❚ Stop" if self.running else word
         self.message = message
-        button = self.controls["start"]
-        if self.running and not ended:
-            button.description = "❚❚ Stop"
-        elif t.current_iter >= t.max_iter:
-            button.description = f"▶ {self._more} more epoch{'s' if self._more > 1 else ''}"
-        else:
-            button.description = "▶ Go on" if t.current_iter else "▶ Start"
         self._status.value = f'<div role="status">{html.escape(message) or "&nbsp;"}</div>'
         self._show()
 
     def _show(self):
         """Show the present state: bar, numbers, curves."""
-        t = self.trainer
+        t, text = self.trainer, self._state()
+        if self.running and (taken := t.current_iter - self._began[1]):
+            seconds = (time.monotonic() - self._began[0]) / taken * (t.max_iter - t.current_iter)
+            text += f", about {seconds:,.0f} s left"
         self._bar.max, self._bar.value = max(t.max_iter, 1), t.current_iter
-        numbers = [f"step {t.current_iter} of {t.max_iter}, epoch {t.epoch:.1f} of {t.epochs}"]
-        numbers += _last_loss(t)
-        self._numbers.value = (
-            '<span style="font-variant-numeric: tabular-nums; white-space: nowrap">'
-            f"{', '.join(numbers)}</span>"
-        )
+        look = "font-variant-numeric: tabular-nums; white-space: nowrap"
+        self._numbers.value = f'<span style="{look}">{text}</span>'
         self._view.value = style.to_html(self.figure)
 
-    def __repr__(self):
+    def _state(self):
         t = self.trainer
-        texts = [f"step {t.current_iter} of {t.max_iter}"]
-        texts += _last_loss(t)
-        texts += [f"test accuracy {100 * t.test_acc_list[-1]:.1f} %"] if t.test_acc_list else []
-        return f"TrainingPanel: {', '.join(texts)}" + (f"\n{self.message}" if self.message else "")
+        texts = [f"step {t.current_iter} of {t.max_iter}, epoch {t.epoch:.1f} of {t.epochs}"]
+        texts += [f"loss {x:.3f}" if x < 1e4 else f"loss {x:.3g}" for x in t.train_loss_list[-1:]]
+        texts += [f"test accuracy {style.percent(share)}" for share in t.test_acc_list[-1:]]
+        return ", ".join(texts)
 
-    def _repr_mimebundle_(self, **kwargs):
-        """Add a text and the present picture, for where no kernel runs."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        return with_picture(shown, repr(self), self.figure)
+    def _name(self):
+        """Name the settings of the run in a few words."""
+        lr = getattr(self.trainer.optimizer, "lr", None)
+        texts = [type(self.trainer.optimizer).__name__, f"batch {self.trainer.batch_size}"]
+        texts[1:1] = [f"lr {lr:.3g}"] if isinstance(lr, numbers.Real) else []
+        return ", ".join(texts) + (" (changed)" if self.changes else "")
+
+    def _beside(self):
+        """Return what is shown beside the curves: title, images, and what is written at each."""
+        t, net, kind = self.trainer, self.trainer.network, self.controls["beside"].value
+        if kind == "filters":
+            return "filters W1", net.params["W1"][:30, 0], []
+        if kind == "nothing":
+            return None
+        x = t.x_test[:TESTED]
+        with np.errstate(all="ignore"):  # a network may be beyond help
+            found = net.probabilities(x)
+        labels = class_indices(t.t_test[:TESTED], *found.shape)
+        worst = found[np.arange(len(x)), labels].argsort()[:10]
+        texts = [f"{labels[k]} → {found[k].argmax()}" for k in worst]
+        return "worst: label → answer", x[worst, 0], texts
+
+    def __repr__(self):
+        return f"TrainingPanel: {self._state()}\n{self.message}".rstrip()
 
 
-class _Names(anywidget.AnyWidget):
-    """Gives the sliders around it a name for screen readers; ipywidgets gives them none."""
-
-    _esm = Path(__file__).with_suffix(".js")
-
-
-def _running_loop():
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise RuntimeError(
-            "the panel runs in the event loop of a notebook's kernel, and here is none: "
-            "use trainer.train()"
-        ) from None
+def _data(trainer):
+    """Return the memo of a deep copy that shares the images and labels."""
+    t = trainer
+    return {id(array): array for array in (t.x_train, t.t_train, t.x_test, t.t_test)}
 
 
-def _last_loss(trainer):
-    """Write the last loss, if there is one."""
-    return [f"loss {x:.3f}" if x < 1e4 else f"loss {x:.3g}" for x in trainer.train_loss_list[-1:]]
-
-
-def _sliders(trainer):
-    """Make the sliders for what may change while it runs."""
-    common = {"style": {"description_width": "8em"}, "layout": {"width": "min(480px, 98%)"}}
-    sliders = {}
-    lr = getattr(trainer.optimizer, "lr", None)
+def _settings(trainer, optimizers):
+    """Make the controls of what may change while it runs, and of what is shown."""
+    controls, lr = {}, getattr(trainer.optimizer, "lr", None)
+    look = {"style": {"description_width": "initial"}, "layout": {"width": "min(320px, 98%)"}}
     if isinstance(lr, numbers.Real) and 0 < lr < math.inf:
         power = math.log10(lr)
-        sliders["learning rate"] = ipywidgets.FloatLogSlider(
-            lr,
-            base=10,
-            min=min(-5, math.floor(power)),
-            max=max(0, math.ceil(power)),
-            step=0.1,
-            readout_format=".2g",
-            description="learning rate",
-            **common,
-        )
-    n = len(trainer.x_train)
-    sizes = {size for size in BATCH_SIZES if size <= min(n, 1000)} | {trainer.batch_size}
-    sliders["batch size"] = ipywidgets.SelectionSlider(
-        options=sorted(sizes), value=trainer.batch_size, description="batch size", **common
-    )
-    return sliders
+        ends = {"min": min(-5, math.floor(power)), "max": max(0, math.ceil(power))}
+        ends |= {"readout_format": ".2g", "description": "learning rate"}
+        controls["learning rate"] = ipywidgets.FloatLogSlider(lr, **ends, **look)
+    sizes = {trainer.batch_size, *(n for n in BATCH_SIZES if n <= len(trainer.x_train))}
+    pictures = ["filters", "mistakes", "nothing"][np.ndim(trainer.network.params.get("W1")) != 4 :]
+    for name, options, value in (
+        ("optimizer", list(optimizers), type(trainer.optimizer).__name__),
+        ("batch size", sorted(sizes), trainer.batch_size),
+        ("beside", pictures, pictures[0]),
+    ):
+        controls[name] = ipywidgets.Dropdown(options=options, value=value, description=name, **look)
+        controls[name].layout.width = "auto"
+    return controls

@@ -1,272 +1,227 @@
 // The view of the Window Explorer. Python sends one picture: grids of written numbers, their
 // layout, the formula. This module fits it into the page, draws it, and lights up what belongs
-// together. It computes places (which window reads which cell), never a number.
-//
-// Read from the bottom: `render` starts everything, `draw` draws a picture, `light` lights up.
+// together. It computes places (which window reads which cell), never a number. Read from the
+// bottom: `render` starts everything, `draw` draws a picture, `light` lights up.
 
-const TITLE = 40; // height of the two lines above a grid
-const GAP = 12; // between the rows of a stack
-const SIGN = 30; // width of a sign between two grids
+const [GAP, APART, SIGN] = [12, 8, 24]; // between rows, between columns, width of a sign
 const LARGEST = 42; // side of a cell, in pixels
 const LEGIBLE = 17; // smallest height of a cell with a number
 
 // ---- Places -------------------------------------------------------------------------------------
-
-// The input rectangle [row, column, height, width] of the window at output place (p, q).
-const windowAt = (g, p, q) => [p * g.S - g.P, q * g.S - g.P, g.FH, g.FW];
-
-// All output places whose window reads input cell (row, column), and as which of its elements.
-function readers(g, row, column) {
-  const along = (place, filter, count) => {
-    const found = [];
-    for (let k = 0; k < count; k++) {
-      const inside = place + g.P - k * g.S;
-      if (inside >= 0 && inside < filter) found.push([k, inside]);
-    }
-    return found;
-  };
-  return along(row, g.FH, g.OH).flatMap(([p, i]) =>
-    along(column, g.FW, g.OW).map(([q, j]) => ({ p, q, i, j })));
-}
+// Six indices say where numbers meet: filter f, channel c, element (i, j), window (p, q). A grid
+// says how they make up its rows and its columns. So a cell stands for one meeting or for several,
+// such as {p: 0, q: 1}, and each meeting leads to cells of the other grids.
 
 const range = (n) => [...Array(n).keys()];
-const divmod = (k, n) => [Math.floor(k / n), k % n];
-const at = (name, ...index) => `${name}[${index.join(", ")}]`;
+const sum = (numbers) => numbers.reduce((total, n) => total + n, 0);
+const isInside = ({ rows, columns }, row, column) => row >= 0 && column >= 0 && row < rows && column < columns;
 
-// ---- What lights up: one function for each mode --------------------------------------------------
-// Each takes the cell in question and returns {marks, lines}. A mark is [grid, row, column,
-// height, width, kind], counted without padding; kinds are "window" (outlined), "cell" (strong)
-// and "linked". `say` writes a number of a grid in the colour of its role.
-
-function convolution(g, { kind, channel, row, column }, say) {
-  if (kind === "x") {
-    const found = readers(g, row, column);
-    return {
-      marks: [[`x${channel}`, row, column, 1, 1, "cell"],
-        ...found.map(({ i, j }) => [`W${channel}`, i, j, 1, 1, "linked"]),
-        ...found.map(({ p, q }) => ["out", p, q, 1, 1, "window"])],
-      lines: [`${say.called(`x${channel}`, row, column)} goes into ${count(found.length, "output")}`
-        + list(found.map(({ p, q, i, j }) => `·${say(`W${channel}`, i, j)} → ${at("", p, q)}`))],
-    };
-  }
-  if (kind === "W") {
-    const cells = range(g.OH * g.OW).map((k) => windowAt(g, ...divmod(k, g.OW)));
-    return { marks: [[`W${channel}`, row, column, 1, 1, "cell"],
-      ...cells.map(([r, c]) => [`x${channel}`, r + row, c + column, 1, 1, "linked"])],
-    lines: [`${say.called(`W${channel}`, row, column)} is used in ${count(g.OH * g.OW, "window")}`] };
-  }
-  if (kind === "b") {
-    return { marks: [["b", 0, 0, 1, 1, "cell"], ["out", 0, 0, g.OH, g.OW, "window"]],
-      lines: [`The bias ${say("b", 0, 0)} is added to every output`] };
-  }
-  const [p, q] = kind === "out" ? [row, column] : divmod(say.step, g.OW);
-  const [r0, c0] = windowAt(g, p, q);
-  const products = (c) => range(g.FH * g.FW).map((k) => {
-    const [i, j] = divmod(k, g.FW);
-    return `${say(`x${c}`, r0 + i, c0 + j)}·${say(`W${c}`, i, j)}`;
-  }).join(" + ");
-  const bias = !g.grids.b || say.number("b", 0, 0) === "0" ? "" : ` + ${say("b", 0, 0)} (bias)`;
-  const total = `= ${say.plain("out", p, q)}`;
-  const sum = (c) => `<span class="role-output">${g.sums[c][p * g.OW + q]}</span>`;
-  return {
-    place: p * g.OW + q,
-    marks: [...range(g.C).map((c) => [`x${c}`, ...windowAt(g, p, q), "window"]),
-      ["out", p, q, 1, 1, "cell"]],
-    lines: g.C === 1
-      ? [`${at("out", p, q)} = ${products(0)}${bias} ${total}`]
-      : [...range(g.C).map((c) => `sum[${c}] = ${products(c)} = ${sum(c)}`),
-        `${at("out", p, q)} = ${range(g.C).map(sum).join(" + ")}${bias} ${total}`],
-  };
+// All values of some indices, each worth `by` rows, that add up to `rest`.
+function solve(sizes, [first, ...more], rest) {
+  if (!first) return rest === 0 ? [{}] : [];
+  const [index, by] = first;
+  const possible = (value) => value >= 0 && value < sizes[index] && value * by <= rest && value % 1 === 0;
+  return (more.length ? range(sizes[index]) : [rest / by]).filter(possible).flatMap((value) =>
+    solve(sizes, more, rest - value * by).map((found) => ({ [index]: value, ...found })));
 }
 
-function pooling(g, { kind, channel, row, column }, say) {
-  const most = g.mode === "max pooling";
-  const winner = (c, p, q) => {
-    const [i, j] = divmod(g.winners[c][p * g.OW + q], g.FW);
-    const [r, s] = windowAt(g, p, q);
-    return [r + i, s + j];
-  };
-  if (kind === "x") {
-    const found = readers(g, row, column);
-    const wins = found.filter(({ p, q }) => most
-      && String(winner(channel, p, q)) === String([row, column]));
-    return {
-      marks: [[`x${channel}`, row, column, 1, 1, "cell"],
-        ...found.map(({ p, q }) => [`out${channel}`, p, q, 1, 1, "window"]),
-        ...wins.map(({ p, q }) => [`out${channel}`, p, q, 1, 1, "linked"])],
-      lines: [`${say.called(`x${channel}`, row, column)} is seen by ${count(found.length, "window")}`
-        + (most ? `, and becomes the output of ${wins.length}` : "")
-        + list(found.map(({ p, q }) => at("", p, q)))],
-    };
-  }
-  const line = (c) => {
-    const [r0, c0] = windowAt(g, row, column);
-    const numbers = range(g.FH * g.FW).map((k) =>
-      (most ? say.plain : say)(`x${c}`, r0 + Math.floor(k / g.FW), c0 + k % g.FW));
-    const written = most ? `max(${numbers.join(", ")})` : `(${numbers.join(" + ")}) / ${g.count}`;
-    return `${at("out", ...(g.C > 1 ? [c] : []), row, column)} = ${written} = `
-      + say.plain(`out${c}`, row, column);
-  };
-  const channels = channel === "" ? range(g.C) : [channel];
-  return {
-    place: row * g.OW + column,
-    marks: channels.flatMap((c) => [
-      [`x${c}`, ...windowAt(g, row, column), "window"],
-      ...(most ? [[`x${c}`, ...winner(c, row, column), 1, 1, "cell"]] : []),
-      [`out${c}`, row, column, 1, 1, "cell"]]),
-    lines: channels.map(line),
-  };
+function meetings(g, { row: rows, column: columns, pad, fixed }, row, column) {
+  const across = solve(g.sizes, Object.entries(columns), column + pad);
+  return solve(g.sizes, Object.entries(rows), row + pad).flatMap((found) =>
+    across.map((other) => ({ ...fixed, ...found, ...other })));
 }
 
-// Row of the matrix <-> output place; column of the matrix <-> channel and element of the window.
-const placeOf = (g, row) => divmod(row, g.OW);
-const elementOf = (g, column) => {
-  const [channel, k] = divmod(column, g.FH * g.FW);
-  return [channel, ...divmod(k, g.FW)];
-};
-const cellsOf = (g, channel, row, column) => readers(g, row, column).map(({ p, q, i, j }) =>
-  [p * g.OW + q, (Number(channel) * g.FH + i) * g.FW + j]);
+const fits = ({ fixed }, meeting) =>
+  Object.entries(fixed).every(([index, value]) => (meeting[index] ?? value) === value);
 
-function matrix(g, { kind, channel, row, column }, say) {
-  if (kind === "x" || kind === "reads") {
-    const channels = kind === "x" ? [channel] : range(g.C);
-    const cells = channels.flatMap((c) => cellsOf(g, c, row, column));
-    const rows = cells.slice(0, cells.length / channels.length).map(([r]) => r);
-    const times = say.inside("reads", row, column) ? say("reads", row, column) : rows.length;
-    return {
-      marks: [...channels.map((c) => [`x${c}`, row, column, 1, 1, "cell"]),
-        ["reads", row, column, 1, 1, "cell"],
-        ...cells.map(([r, k]) => ["col", r, k, 1, 1, "cell"])],
-      lines: [`${say.called(`x${channels[0]}`, row, column)} stands ${times} times in col`
-        + (rows.length ? `: in row${rows.length > 1 ? "s" : ""} ${rows.join(", ")}` : "")],
-    };
-  }
-  const [p, q] = placeOf(g, row);
-  const [c, i, j] = elementOf(g, column ?? 0);
-  const [r0, c0] = windowAt(g, p, q);
-  const numbers = range(g.C * g.FH * g.FW).map((k) => {
-    const [cc, ii, jj] = elementOf(g, k);
-    const number = say.plain(`x${cc}`, r0 + ii, c0 + jj);
-    return k === column ? `<b>${number}</b>` : number;
-  });
-  return {
-    place: row,
-    marks: [...range(g.C).map((cc) => [`x${cc}`, r0, c0, g.FH, g.FW, "window"]),
-      ["col", row, 0, 1, g.C * g.FH * g.FW, "window"],
-      ...(column == null ? [] : [[`x${c}`, r0 + i, c0 + j, 1, 1, "cell"],
-        ["col", row, column, 1, 1, "cell"]])],
-    lines: [`Row ${row} of col is the window of ${at("out", p, q)}: ${numbers.join(" ")}`],
+// The cells of a grid to which a meeting leads, as [row, column, height, width]. An index that it
+// leaves open runs over all its values; a grid that knows none of its indices has no part in it.
+function blocks(g, grid, meeting) {
+  const own = Object.keys({ ...grid.row, ...grid.column, ...grid.fixed });
+  if (!fits(grid, meeting) || !own.some((index) => index in meeting)) return [];
+  const runs = (steps) => { // neighbours are one block
+    const places = new Set(Object.entries(steps).reduce((found, [index, by]) => found.flatMap((place) =>
+      (index in meeting ? [meeting[index]] : range(g.sizes[index])).map((k) => place + k * by)), [-grid.pad]));
+    return [...places].filter((place) => !places.has(place - 1)).map((start) =>
+      [start, range(places.size + 1).find((long) => !places.has(start + long))]);
   };
+  const across = runs(grid.column);
+  return runs(grid.row).flatMap(([r, h]) => across.map(([c, w]) => [r, c, h, w]));
 }
 
-function backward(g, { kind, channel, row, column }, say) {
-  const factor = (c, i, j) => say(`W${c}`, i, j);
-  if (kind === "dx") {
-    const found = readers(g, row, column);
-    const terms = found.map(({ p, q, i, j }) => `${say("dout", p, q)}·${factor(channel, i, j)}`);
-    const total = say.inside(`dx${channel}`, row, column) ? ` = ${say.plain(`dx${channel}`, row, column)}`
-      : ": padding, dropped";
-    return {
-      marks: [[`dx${channel}`, row, column, 1, 1, "cell"],
-        ...found.map(({ p, q }) => [`dx${channel}`, ...windowAt(g, p, q), "faint"]),
-        ...found.map(({ p, q }) => ["dout", p, q, 1, 1, "window"]),
-        ...found.map(({ i, j }) => [`W${channel}`, i, j, 1, 1, "linked"]),
-        ...cellsOf(g, channel, row, column).map(([r, k]) => ["dcol", r, k, 1, 1, "cell"])],
-      lines: [`${at("dx", ...(g.C > 1 ? [channel] : []), row, column)} = `
-        + `${terms.join(" + ") || "nothing"}${total} (${count(found.length, "window")}`
-        + `${found.length > 1 ? " add up" : ""})`],
-    };
-  }
-  if (kind === "W") {
-    const filled = (Number(channel) * g.FH + row) * g.FW + column;
-    return { marks: [[`W${channel}`, row, column, 1, 1, "cell"],
-      ["dcol", 0, filled, g.OH * g.OW, 1, "window"]],
-    lines: [`${say.called(`W${channel}`, row, column)}, times dout, fills one column of dcol`] };
-  }
-  const [p, q] = kind === "dcol" ? placeOf(g, row) : [row, column];
-  const place = p * g.OW + q;
-  const [r0, c0] = windowAt(g, p, q);
-  const marks = [["dout", p, q, 1, 1, "cell"],
-    ["dcol", place, 0, 1, g.C * g.FH * g.FW, "window"],
-    ...range(g.C).map((c) => [`dx${c}`, r0, c0, g.FH, g.FW, "window"])];
-  if (kind === "dcol") {
-    const [c, i, j] = elementOf(g, column);
-    marks.push(["dcol", row, column, 1, 1, "cell"], [`W${c}`, i, j, 1, 1, "linked"],
-      [`dx${c}`, r0 + i, c0 + j, 1, 1, "cell"]);
-  }
-  const terms = range(g.C * g.FH * g.FW).map((k) =>
-    `${say("dout", p, q)}·${factor(...elementOf(g, k))}`);
-  return { place, marks, lines: [`${say.called("dout", p, q)} flows back to its `
-    + `window, as row ${place} of dcol: ${terms.join(", ")}`] };
+const stepOf = (g, meeting) =>
+  [...g.steps].reduce((step, index) => step * g.sizes[index] + (meeting[index] ?? 0), 0);
+
+// The indices that a step fixes; of these, only what a meeting knows.
+const meetingOf = (g, step, known = g.sizes) => Object.fromEntries([...g.steps].map((index, k) => {
+  const within = [...g.steps.slice(k + 1)].reduce((n, inner) => n * g.sizes[inner], 1);
+  return [index, Math.floor(step / within) % g.sizes[index]];
+}).filter(([index]) => index in known));
+
+// Where the maximum of each window stands; of these, what a meeting says, too.
+const winners = (g, meeting) => range(g.sizes.c).map((c) => {
+  const k = g.winners[c][meeting.p * g.sizes.q + meeting.q];
+  return { c, i: Math.floor(k / g.sizes.j), j: k % g.sizes.j, p: meeting.p, q: meeting.q };
+}).filter((found) => Object.keys(meeting).every((index) => meeting[index] === found[index]));
+
+// What is lit, in layers of [kind, meetings]: what belongs together, and in it a single cell.
+function layers(g, grid, met) {
+  if (g.winners) return [["window", met], ["cell", met.flatMap((meeting) => winners(g, meeting))]];
+  if (!grid?.matrix || met.length !== 1) return [["window", met]];
+  return [["window", [meetingOf(g, stepOf(g, met[0]), met[0])]], ["cell", met]];
 }
 
-const MODES = { convolution, im2col: matrix, backward };
-// The grid whose cells are stepped through, and the cell of it that belongs to a step.
-const stepped = (g, step) => {
-  const [row, column] = g.mode === "im2col" ? [step, null] : divmod(step, g.OW);
-  const kind = { im2col: "col", backward: "dout" }[g.mode] ?? "out";
-  return { key: g.grids.out0 ? "out0" : kind, kind, channel: "", row, column };
-};
+// ---- What is said -------------------------------------------------------------------------------
 
 const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const list = (items) => (items.length ? `: ${items.join(", ")}` : "");
-const bracketed = (text) => (text.startsWith("−") ? `(${text})` : text);
+const square = (...indices) => `[${indices.join(", ")}]`;
+
+// What writes the numbers of a picture in the colours of their roles: `say(tensor, meeting)`.
+function speaker(g, hidden) {
+  const inside = ({ key, row, column }) => isInside(g.grids[key], row, column);
+  const plain = (cell) => {
+    const { role, text, columns, ring } = g.grids[cell.key];
+    const k = cell.row * columns + cell.column;
+    const number = !inside(cell) ? ring : hidden(cell.key, k) ? "?" : text?.[k] ?? "…";
+    return `<span class="role-${role}">${number}</span>`;
+  };
+  const name = ({ key, row, column }) =>
+    g.grids[key].tensor + square(...Object.values(g.grids[key].fixed), row, column);
+  const find = (tensor, meeting) => {
+    const [key, grid] = Object.entries(g.grids).find(([, other]) =>
+      other.tensor === tensor && fits(other, meeting));
+    const place = (steps) => sum(Object.entries(steps).map(([index, by]) => by * (meeting[index] ?? 0)));
+    return { key, row: place(grid.row) - grid.pad, column: place(grid.column) - grid.pad };
+  };
+  return {
+    say: (tensor, meeting) => plain(find(tensor, meeting)).replace(/(−[^<]+)/, "($1)"),
+    plain: (tensor, meeting) => plain(find(tensor, meeting)),
+    at: (tensor, meeting) => name(find(tensor, meeting)),
+    called: (cell) => (inside(cell) ? `${name(cell)} = ${plain(cell)}` : `The padding ${plain(cell)}`),
+  };
+}
+
+// The lines about a cell, or where there is none, about the step.
+function tell(g, cell, met, { say, plain, at, called }) {
+  const { f: FN, c: C, i: FH, j: FW, p: OH, q: OW } = g.sizes;
+  const [tensor, [one = {}]] = [cell && g.grids[cell.key].tensor, met];
+  const place = one.p * OW + one.q;
+  const elements = (channels) => channels.flatMap((c) => range(FH * FW).map((k) =>
+    ({ ...one, c, i: Math.floor(k / FW), j: k % FW })));
+  const windows = count(met.length, "window");
+  if (tensor === "x" || tensor === "reads") {
+    const uses = met.map((meeting) => (g.grids.W00 ? `·${say("W", { f: g.f, ...meeting })} → ` : "")
+      + (g.grids.col ? `row ${meeting.p * OW + meeting.q}` : square(meeting.p, meeting.q)));
+    const wins = g.winners ? `, and is the maximum of ${met.flatMap((m) => winners(g, m)).length}` : "";
+    return [`${called(cell)} is read by ${windows}${wins}${FN > 1 ? `, in filter ${g.f}` : ""}${list(uses)}`];
+  }
+  if (tensor === "dx") {
+    const terms = met.map((meeting) => `${say("dout", meeting)}·${say("W", meeting)}`);
+    return [`${called(cell)}: ${terms.join(" + ") || "nothing"} from ${windows}`];
+  }
+  if (["W", "b", "col_W"].includes(tensor)) return [`${called(cell)} is used in ${count(OH * OW, "window")}`];
+  if (g.said) return g.said[stepOf(g, one)];
+  if (g.grids.dcol) {
+    const terms = elements(range(C)).map((m) => `${say("dout", one)}·${say("W", m)}`);
+    return [`${at("dout", one)} flows back to its window, as row ${place} of dcol${list(terms)}`];
+  }
+  if (tensor === "col" || (g.grids.col && !g.grids.product)) {
+    const numbers = elements(range(C)).map((m) => plain("x", m)).join(" ");
+    return [`Row ${place} of col is the window of out${square(one.p, one.q)}: ${numbers}`];
+  }
+  if (!g.grids.W00) {
+    return range(C).filter((c) => (one.c ?? c) === c).map((c) => {
+      const numbers = elements([c]).map((m) => (g.winners ? plain : say)("x", m));
+      const written = g.winners ? `max(${numbers.join(", ")})` : `(${numbers.join(" + ")}) / ${FH * FW}`;
+      return `${at("out", { ...one, c })} = ${written} = ${plain("out", { ...one, c })}`;
+    });
+  }
+  const products = (c) => elements([c]).map((m) => `${say("x", m)}·${say("W", m)}`).join(" + ");
+  const total = (c) => `<span class="role-output">${g.sums[one.f ?? 0][c][place]}</span>`;
+  const start = g.grids.product ? `Row ${place} of col times column ${one.f ?? 0} of col_W` : at("out", one);
+  const bias = g.grids.b0 && !/>0</.test(plain("b", one)) ? ` + ${say("b", one)} (bias)` : "";
+  const end = `${bias} = ${plain(g.grids.product ? "product" : "out", one)}`;
+  if (C === 1) return [`${start} = ${products(0)}${end}`];
+  return [...range(C).map((c) => `sum[${c}] = ${products(c)} = ${total(c)}`),
+    `${start} = ${range(C).map(total).join(" + ")}${end}`];
+}
 
 // ---- Layout: the largest cells with which everything fits -----------------------------------------
-// A row is a list of keys and signs; a list inside it is a stack of rows.
+// A line is a list of keys and signs; a list in it is a table, whose rows are such lines.
+
+const titleOf = (grid) => (grid?.subtitle ? 40 : 21); // height of the lines above a grid
 
 // The side of a cell that holds the longest of its numbers.
 const needed = (grid) => Math.max(LEGIBLE, grid.letters * 7.6 + 6);
 
-// Width and height of a cell. A small grid keeps its numbers legible among large ones.
-function sidesOf(grid, cell, matrix) {
-  if (grid.matrix) return matrix;
-  const cells = Math.max(grid.rows, grid.columns) + 2 * grid.pad;
-  const side = cells * needed(grid) <= 150 ? Math.max(cell, Math.min(needed(grid), LARGEST)) : cell;
-  return [side, side];
-}
+// A small grid keeps its numbers legible among large ones.
+const small = (grid) => (Math.max(grid.rows, grid.columns) + 2 * grid.pad) * needed(grid) <= 150;
 
-function size(g, item, cell, matrix) {
-  if (Array.isArray(item)) {
-    const rows = item.map((row) => sizeOfRow(g, row, cell, matrix));
-    return [Math.max(...rows.map(([w]) => w)), rows.reduce((sum, [, h]) => sum + h + GAP, -GAP)];
-  }
+// Width and height of a cell.
+const sidesOf = (grid, { cell, matrix }) => (grid.matrix ? matrix
+  : small(grid) ? [Math.max(cell, needed(grid)), Math.max(cell, LEGIBLE)] : [cell, cell]);
+
+// Width and height of a grid, a sign or a table.
+function sizeOf(g, item, sides) {
   const grid = g.grids[item];
-  if (!grid) return [SIGN, 20];
-  const [w, h] = sidesOf(grid, cell, matrix);
-  return [Math.max(grid.titleWidth, (grid.columns + 2 * grid.pad) * w),
-    TITLE + (grid.rows + 2 * grid.pad) * h];
+  if (grid) {
+    const [w, h] = sidesOf(grid, sides);
+    return [Math.max(grid.titleWidth, (grid.columns + 2 * grid.pad) * w),
+      titleOf(grid) + (grid.rows + 2 * grid.pad) * h];
+  }
+  if (!Array.isArray(item)) return [SIGN, 20];
+  const sizes = item.map((row) => row.map((part) => sizeOf(g, part, sides)));
+  const columns = range(Math.max(...item.map((row) => row.length)));
+  const wide = columns.map((k) => Math.max(...sizes.map((row) => row[k]?.[0] ?? 0)));
+  const high = sizes.map((row) => Math.max(...row.map(([, h]) => h)));
+  return [sum(wide) + APART * (wide.length - 1), sum(high) + GAP * (high.length - 1)];
 }
 
-function sizeOfRow(g, row, cell, matrix) {
-  const sizes = row.map((item) => size(g, item, cell, matrix));
-  return [sizes.reduce((sum, [w]) => sum + w, 0), Math.max(...sizes.map(([, h]) => h))];
-}
-
-// Returns the side of a cell, and width and height of a cell of the matrix, if there is one.
+// Chooses the lines, the side of a cell, and width and height of a cell of a matrix: with legible
+// numbers in one line, or else in several, broken at signs, or else with smaller cells.
 function fit(g, width, height) {
   const grids = Object.values(g.grids);
-  const tall = grids.find((grid) => grid.matrix);
-  for (const legible of [true, false]) {
-    const least = legible ? Math.max(...grids.map((grid) => (grid.matrix ? 0 : needed(grid)))) : 1;
+  const matrices = grids.filter((grid) => grid.matrix).sort((a, b) => b.columns - a.columns);
+  const single = g.layout.length === 1; // a table: it breaks in all its rows
+  const table = single ? g.layout[0] : [g.layout];
+  const signs = (sign) => range(table.at(-1).length).filter((k) => k && sign.test(table.at(-1)[k]));
+  const cut = (...ks) => [0, ...ks].map((from, n) => table.map((row) => row.slice(from, ks[n])))
+    .map((rows) => (single ? [rows.filter((row) => row.length)] : rows[0]));
+  const [arrows, every] = [signs(/^→$/), signs(/^[→⊛×+=]$/)];
+  const choices = [[cut()], arrows.map((k) => cut(k)), every.map((k) => cut(k)), [cut(...every)]];
+  const ways = range(17).flatMap((k) => choices.map((splits) => [splits, true, (1 + k / 10) * height]));
+  for (const [splits, legible, high] of [...ways, ...choices.map((splits) => [splits, false, height])]) {
+    const large = grids.filter((grid) => !grid.matrix && !small(grid));
+    const least = legible ? Math.max(8, ...large.map(needed)) : 1;
     for (let cell = LARGEST; cell >= least; cell -= cell > 8 ? 1 : 0.25) {
-      let matrix = [0, 0];
-      if (tall) {
-        const [others] = sizeOfRow(g, g.layout, cell, matrix);
-        matrix = [Math.min(LARGEST, (width - others + tall.titleWidth) / tall.columns),
-          Math.min(LARGEST, (height - TITLE) / tall.rows)];
-        matrix[1] = Math.min(matrix[1], Math.max(matrix[0], LEGIBLE));
-        const enough = legible ? [needed(tall), LEGIBLE] : [3, 0];
-        if (matrix[0] < enough[0] || matrix[1] < enough[1]) continue;
+      for (const lines of splits) {
+        const sides = { cell, matrix: [0, 0] };
+        const [widest] = matrices;
+        if (widest) {
+          const line = lines.find((items) => items.some((key) => g.grids[key] === widest));
+          const room = width - sizeOf(g, [line], sides)[0] + widest.titleWidth;
+          const w = Math.min(LARGEST, room / widest.columns);
+          const others = lines.filter((other) => other !== line).map((other) => sizeOf(g, [other], sides)[1] + GAP);
+          const most = (high - 40 - sum(others)) / Math.max(...matrices.map((grid) => grid.rows));
+          const h = lines.length > 2 ? LEGIBLE : most; // with matrices in several lines
+          sides.matrix = [w, Math.min(LARGEST, h, Math.max(w, LEGIBLE))];
+          const enough = legible ? [Math.max(...matrices.map(needed)), LEGIBLE] : [3, 0];
+          if (sides.matrix.some((side, k) => side < enough[k])) continue;
+        }
+        const sizes = lines.map((line) => sizeOf(g, [line], sides));
+        const tall = sum(sizes.map(([, h]) => h)) + GAP * (lines.length - 1);
+        if (sizes.every(([w]) => w <= width) && tall <= high + 0.5) return { lines, sides, tall };
       }
-      const [w, h] = sizeOfRow(g, g.layout, cell, matrix);
-      if (w <= width && h <= height + 0.5) return { cell, matrix };
     }
   }
-  return { cell: 1, matrix: [2, 1] };
+  return { lines: choices[3][0], sides: { cell: 1, matrix: [2, 1] }, tall: height };
 }
 
 // ---- Drawing -------------------------------------------------------------------------------------
+
+const outline = ({ w, h, pad }, row, column, high, wide) =>
+  `M${(column + pad) * w} ${(row + pad) * h}h${wide * w}v${high * h}h${-wide * w}z`;
 
 // One grid. Where its numbers are legible every cell is an element; else the numbers are shades on
 // a canvas, and a single cell stands where the keyboard is.
@@ -276,326 +231,247 @@ function gridHTML(key, grid, w, h, id) {
   const [W, H] = [C * w, R * h];
   const written = grid.text != null && w >= needed(grid) - 1 && h >= LEGIBLE - 1;
   Object.assign(grid, { w, h, written });
-  const rect = (r, c) => `x="${(c + pad) * w}" y="${(r + pad) * h}" width="${w}" height="${h}"`;
+  // Where each channel has a tint, so has its part of the matrix.
+  const tint = (c) => (grid.tints
+    ? `style="--tint: ${grid.tints[Math.floor(c * grid.tints.length / columns)]}%" ` : "");
+  const rect = (r, c, high = 1, wide = 1) =>
+    `x="${(c + pad) * w}" y="${(r + pad) * h}" width="${wide * w}" height="${high * h}"`;
   const write = (r, c, text, kind, font) => `<text class="${kind}" x="${(c + pad + 0.5) * w}" `
     + `y="${(r + pad + 0.5) * h}" font-size="${font}">${text}</text>`;
   const cells = range(written ? rows : 1).map((r) => `<g role="row">${range(written ? columns : 1)
     .map((c) => `<rect role="gridcell" class="${written ? "box" : "cursor"}" tabindex="-1" ${
-      rect(r, c)} data-at="${r},${c}" aria-label="${label(grid, r, c)}"/>`).join("")}</g>`);
-  const numbers = [];
-  if (written) {
-    const font = Math.min(w - 4 > grid.letters * 8.4 ? 14 : 12, h - 4);
-    const unread = new Set(grid.hatched.map(String));
-    for (let r = -pad; r < rows + pad; r++) {
-      for (let c = -pad; c < columns + pad; c++) {
-        if (r >= 0 && c >= 0 && r < rows && c < columns) {
-          numbers.push(write(r, c, grid.text[r * columns + c], "", font));
-        } else if (ring && w >= 8 * ring.length && !unread.has(`${r + pad},${c + pad}`)) {
-          numbers.push(write(r, c, ring, "ring", 11));
-        }
-      }
-    }
-  }
-  const lines = (written ? pad > 0 : Math.min(w, h) >= 5)
-    ? [...range(C + 1).map((c) => `M${c * w} 0V${H}`), ...range(R + 1).map((r) => `M0 ${r * h}H${W}`)]
-    : [];
-  const hatch = grid.hatched.map(([r, c]) => `M${c * w} ${r * h}h${w}v${h}h${-w}z`).join("");
-  const inner = `x="${pad * w}" y="${pad * h}" width="${columns * w}" height="${rows * h}"`;
+      tint(c)}${rect(r, c)} data-at="${r},${c}"/>`).join("")}</g>`);
+  const font = Math.min(w - 4 > grid.letters * 8.4 ? 14 : 12, h - 4);
+  const numbers = range(written ? R * C : 0).map((k) => {
+    const [r, c] = [Math.floor(k / C) - pad, k % C - pad];
+    if (isInside(grid, r, c)) return write(r, c, grid.text[r * columns + c], "", font);
+    return w < 8 * ring.length ? "" : write(r, c, ring, "ring", 11);
+  });
+  const lines = [...range(C + 1).map((c) => `M${c * w} 0V${H}`), ...range(R + 1).map((r) => `M0 ${r * h}H${W}`)];
+  const lattice = (written ? pad > 0 : Math.min(w, h) >= 5) ? lines.join("") : "";
+  const hatch = grid.hatched.map(([r, c]) => outline(grid, r - pad, c - pad, 1, 1)).join("");
   return `<div class="grid role-${grid.role}" style="width:${Math.max(grid.titleWidth, W)}px">
     <div class="title">${grid.name}</div><div class="shape">${grid.subtitle}</div>
     <div class="frame" style="width:${W}px;height:${H}px">
-    ${written ? "" : `<canvas width="${columns}" height="${rows}" style="left:${pad * w}px;`
-      + `top:${pad * h}px;width:${columns * w}px;height:${rows * h}px"></canvas>`}
+    ${written ? "" : `<canvas width="${columns}" height="${rows}" style="left:${pad * w}px;top:${pad * h}px;
+      width:${columns * w}px;height:${rows * h}px"></canvas>`}
     <svg xmlns="http://www.w3.org/2000/svg" width="${W}" height="${H}" role="grid" data-key="${key}"
       aria-rowcount="${rows}" aria-colcount="${columns}"
       aria-label="${grid.name} ${grid.subtitle}${grid.edit ? ", Enter to edit" : ""}">
-      ${pad ? `<path class="padding" fill-rule="evenodd" d="M0 0H${W}V${H}H0Z
-        M${pad * w} ${pad * h}h${columns * w}v${rows * h}h${-columns * w}z"/>` : ""}
-      <path class="lattice${written ? " dashed" : ""}" d="${lines.join("")}"/>
+      <path class="padding" fill-rule="evenodd" d="M0 0H${W}V${H}H0Z${outline(grid, 0, 0, rows, columns)}"/>
+      <path class="lattice${written ? " dashed" : ""}" d="${lattice}"/>
       ${cells.join("")}
-      <path class="unread" fill="url(#${id})" d="${hatch}"/><rect class="edge" ${inner}/>
+      <path class="unread" fill="url(#${id})" d="${hatch}"/><rect class="edge" ${rect(0, 0, rows, columns)}/>
       <g class="marks"></g><g class="numbers" aria-hidden="true">${numbers.join("")}</g>
     </svg></div></div>`;
 }
 
-const label = (grid, row, column) => `${grid.name.replace(/ [xWb](?=\[|$)/, "")} row ${row} column ${column}`
-  + (grid.text ? `: ${grid.text[row * grid.columns + column]}` : "");
-
 // Numbers as shades of the role's colour, or of two colours if some are negative.
-function shade(canvas, grid, colour, signs, hidden) {
-  if (!canvas) return;
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(grid.columns, grid.rows);
-  const rgb = (hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
-  const colours = (grid.signed ? signs : [colour, colour]).map(rgb);
+function shade(canvas, grid, colours, hidden) {
+  const image = new ImageData(grid.columns, grid.rows);
+  const rgb = colours.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
   for (let k = 0; k < grid.rows * grid.columns; k++) {
     const value = grid.shade.getInt8(k); // -100 to 100
     const opacity = hidden(k) ? 0 : Math.abs(value) * 2.3 + (grid.signed ? 0 : 20);
-    image.data.set([...colours[value < 0 ? 0 : 1], opacity], 4 * k);
+    image.data.set([...rgb[value < 0 ? 0 : rgb.length - 1], opacity], 4 * k);
   }
-  context.putImageData(image, 0, 0);
-}
-
-// Of one view only: where JupyterLab skips a cell out of sight, a pattern in it is not drawn.
-const hatching = (id) => `<svg width="0" height="0" style="position: absolute" aria-hidden="true">
-  <pattern id="${id}" width="7" height="7" patternUnits="userSpaceOnUse"
-    patternTransform="rotate(45)"><path d="M0 0V7" stroke="#7b8794" stroke-width="2.4"/></pattern>
-  </svg>`;
-
-// Where the keyboard is, in a grid without an element for each cell.
-function placeCursor(element, grid, row, column, name) {
-  const attributes = {
-    x: (column + grid.pad) * grid.w, y: (row + grid.pad) * grid.h, width: grid.w, height: grid.h,
-    "aria-label": name, "aria-rowindex": row + 1, "aria-colindex": column + 1,
-    "data-at": `${row},${column}`,
-  };
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-}
-
-// What writes the numbers of a picture: `say(key, row, column)` in the colour of its role.
-function speaker(g, step, hidden) {
-  const inside = (key, row, column) => row >= 0 && column >= 0
-    && row < g.grids[key].rows && column < g.grids[key].columns;
-  const number = (key, row, column) => {
-    const { text, columns, ring } = g.grids[key];
-    if (hidden(key, row * columns + column)) return "?";
-    return inside(key, row, column) ? text?.[row * columns + column] ?? "…" : ring;
-  };
-  const say = (key, row, column) => `<span class="role-${g.grids[key].role}">`
-    + `${bracketed(number(key, row, column))}</span>`;
-  const plain = (key, row, column) => say(key, row, column).replace(/[()]/g, "");
-  const name = (key, row, column) => {
-    const [, tensor, channel] = key.match(/^(\D+)(\d*)$/);
-    const index = channel && g.C > 1 ? [channel, row, column] : [row, column];
-    return inside(key, row, column) ? `${at(tensor, ...index)} = ${plain(key, row, column)}`
-      : `The padding ${say(key, row, column)}`;
-  };
-  return Object.assign(say, { number, plain, inside, called: name, step });
+  canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 function formulaHTML(g) {
   const offer = ({ setting, label: text, value }) =>
-    `<button type="button" data-setting="${setting}" data-value="${value}">${text} ${value}</button>`;
-  const axes = g.formula.map(({ letters: formula, numbers, note, offers }) =>
-    `<div><div>${formula} = ${numbers}</div>`
-    + (note && `<div class="note">${note}${offers.length ? " These divide: " : ""}`
-      + `${offers.map(offer).join(" ")}</div>`)
-    + "</div>");
-  const summary = g.summary.map((line) => `<div>${line}</div>`).join("");
-  return `${axes.join("")}<div class="summary">${summary}</div>`;
+    ` <button type="button" data-setting="${setting}" data-value="${value}">${text} ${value}</button>`;
+  const axes = g.formula.map(({ letters, numbers, note, offers }) =>
+    `<div><div>${letters} = ${numbers}</div>${note && `<div class="note">${note}${
+      offers.length ? " These divide:" : ""}${offers.map(offer).join("")}</div>`}</div>`);
+  return `${axes.join("")}<div class="summary">${g.summary.join("<br>")}</div>`;
 }
 
-function layoutHTML(g, item, cell, matrix) {
-  const rowHTML = (row) =>
-    `<div class="row">${row.map((part) => layoutHTML(g, part, cell, matrix)).join("")}</div>`;
-  if (Array.isArray(item)) return `<div class="stack">${item.map(rowHTML).join("")}</div>`;
+function layoutHTML(g, item, sides, above = 40) {
   const grid = g.grids[item];
-  if (grid) return gridHTML(item, grid, ...sidesOf(grid, cell, matrix), g.hatching);
-  return `<div class="sign${item === "}" ? " brace" : ""}" aria-hidden="true">${item}</div>`;
+  if (grid) return gridHTML(item, grid, ...sidesOf(grid, sides), g.hatching);
+  if (!Array.isArray(item)) {
+    return `<div class="sign" style="padding-top: ${above}px" aria-hidden="true">${item}</div>`;
+  }
+  const columns = Math.max(...item.map((row) => row.length));
+  const cells = item.flatMap((row) => {
+    const titles = Math.max(...row.map((key) => (Array.isArray(key) ? 40 : titleOf(g.grids[key]))));
+    return range(columns).map((k) => layoutHTML(g, row[k] ?? " ", sides, titles));
+  });
+  return `<div class="table" style="grid-template-columns: repeat(${columns}, auto)">${cells.join("")}</div>`;
 }
 
 const pen = document.createElement("canvas").getContext("2d");
-function textWidth(text, font) {
-  pen.font = `${font} "DejaVu Sans", sans-serif`;
-  return pen.measureText(text).width;
-}
+const textWidth = (text, font) =>
+  Object.assign(pen, { font: `${font} "DejaVu Sans", sans-serif` }).measureText(text).width;
 
-// The sliders of ipywidgets have a visible label, and no name for a screen reader: give them one.
-function nameSliders(el) {
-  const sliders = el.closest(".cnnlib-window-explorer")?.querySelectorAll(".widget-slider") ?? [];
-  for (const slider of sliders) {
-    slider.querySelector("[role=slider]")?.setAttribute(
-      "aria-label", slider.querySelector(".widget-label")?.textContent);
-  }
-}
-
-const CONTROLS = `
-  <button type="button" class="play">▶ Play</button>
-  <button type="button" class="back" aria-label="Step back">◀ Back</button>
-  <button type="button" class="next">Step ▶</button>
-  <label>speed <input type="range" class="speed" min="1" max="12" value="2"
-    aria-label="speed in windows per second"></label>
-  <label class="reveal"><input type="checkbox" class="all"> show all</label>
-  <button type="button" class="reset">Reset</button>
-  <span class="where"></span>`;
+// The pattern is of one view only: where JupyterLab skips a cell out of sight, it is not drawn.
+const page = (id) => `<svg width="0" height="0" style="position: absolute" aria-hidden="true">
+    <pattern id="${id}" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+      <path d="M0 0V7" stroke="#7b8794" stroke-width="2.4"/></pattern></svg>
+  <div class="grids" role="group"></div>
+  <p class="message" role="status"></p>
+  <div class="controls" role="group" aria-label="Move the window">
+    <button type="button" class="play">▶ Play</button>
+    <button type="button" class="back" aria-label="Step back">◀ Back</button>
+    <button type="button" class="next">Step ▶</button>
+    <label>speed <input type="range" class="speed" min="1" max="12" value="2"
+      aria-label="speed in windows per second"></label>
+    <label class="reveal"><input type="checkbox" class="all"> show all</label>
+    <label class="copies"><input type="checkbox" class="counted"> count copies</label>
+    <button type="button" class="reset">Reset</button><span class="where"></span></div>
+  <div class="sum" aria-live="polite" aria-atomic="true"></div>
+  <div class="formula"></div>`;
 
 function render({ model, el }) {
   el.classList.add("cnnlib-view");
   const id = `hatching-${Math.random().toString(36).slice(2)}`;
-  el.innerHTML = `${hatching(id)}<div class="grids" role="group"></div>
-    <p class="message" role="status"></p>
-    <div class="controls" role="group" aria-label="Move the window">${CONTROLS}</div>
-    <div class="sum" aria-live="polite" aria-atomic="true"></div>
-    <div class="formula"></div>`;
+  el.innerHTML = page(id);
   const part = (name) => el.querySelector(`.${name}`);
-  const area = part("grids");
+  const [area, all] = [part("grids"), part("all")];
   const look = model.get("look");
-  for (const [role, colour] of Object.entries(look.line)) {
-    el.style.setProperty(`--${role}`, colour);
-    el.style.setProperty(`--${role}-text`, look.text[role]);
-  }
-  area.style.height = `${look.height}px`;
-  part("sum").style.height = `${look.lines * 1.6}em`;
+  part("sum").style.minHeight = `${look.lines * 1.6}em`;
   part("formula").style.minHeight = `${look.below}px`;
 
   let g = null; // the picture, with what the layout found out about each grid
-  let hover = null; // the cell under the mouse: {key, kind, channel, row, column}
+  let hover = null; // the cell under the mouse: {key, row, column}
   let focus = null; // the cell with the keyboard's focus
   let seen = 0; // the last window that has passed: later outputs are blank
   let timer = null; // while playing
   let width = 0; // of the page
+  let height = 0; // kept for the grids: what the tallest needed
   const cursors = {}; // grid -> the [row, column] that a Tab leads to
 
   const svgOf = (key) => area.querySelector(`svg[data-key="${key}"]`);
   const elementAt = (key, row, column) => svgOf(key)?.querySelector(`[data-at="${row},${column}"]`)
     ?? svgOf(key)?.querySelector(".cursor");
-  const cell = (key, row, column) => {
-    const [, kind, channel] = key.match(/^(\D+)(\d*)$/);
-    return { key, kind, channel, row, column };
-  };
-
-  // Whether number k of a grid belongs to a window that has not passed yet.
+  // Whether number k of a grid belongs to a step that has not passed yet.
   const hidden = (key, k) => {
-    const { filled, matrix: rows, columns } = g.grids[key];
-    return filled && !part("all").checked && (rows ? Math.floor(k / columns) : k) > seen;
+    const { step, columns, along, down } = g.grids[key];
+    return step === "fills" && !all.checked
+      && stepOf(g, g.grids[key].fixed) + down[Math.floor(k / columns)] + along[k % columns] > seen;
   };
 
   // ---- drawing a picture, lighting up a cell of it
-
   function draw() {
     const held = focus && area.contains(document.activeElement) ? focus : null;
     const picture = model.get("picture");
-    if (!g || g.OH !== picture.OH || g.OW !== picture.OW) seen = 0;
+    if (g?.count !== picture.count || g.steps !== picture.steps) seen = 0;
     g = { ...picture, grids: {}, hatching: id };
     for (const [key, grid] of Object.entries(picture.grids)) {
       const widths = [textWidth(grid.name, "bold 13px"), textWidth(grid.subtitle, "12px")];
-      const titleWidth = 10 + Math.ceil(Math.max(...widths));
-      const letters = Math.max(1, ...(grid.text ?? []).map((text) => text.length));
-      g.grids[key] = { ...grid, titleWidth, letters };
+      const steps = (lines, by) => grid.step && range(lines).map((place) =>
+        stepOf(g, solve(g.sizes, Object.entries(by), place)[0] ?? {}));
+      g.grids[key] = { ...grid, titleWidth: 10 + Math.ceil(Math.max(...widths)),
+        letters: Math.max(1, ...(grid.text ?? []).map((text) => text.length)),
+        down: steps(grid.rows, grid.row), along: steps(grid.columns, grid.column) };
     }
     hover = focus = null;
-    const { cell: side, matrix: sides } = fit(g, width, look.height);
-    area.innerHTML = layoutHTML(g, [g.layout], side, sides);
+    const high = Math.min(look.height, Math.max(200, innerHeight - look.rest - 23 * look.lines - look.below));
+    const { lines, sides, tall } = fit(g, width, high);
+    height = Math.max(height, high, tall);
+    area.style.minHeight = `${height}px`;
+    area.innerHTML = lines.map((line) => layoutHTML(g, [line], sides)).join("");
     area.setAttribute("aria-label", `Window Explorer, ${g.mode}`);
     part("formula").innerHTML = formulaHTML(g);
-    for (const [key, grid] of Object.entries(g.grids)) {
-      if (!grid.filled) shadeIn(key);
-      point(key, ...(cursors[key] ?? [0, 0]));
-    }
+    for (const key of Object.keys(g.grids)) point(key, ...(cursors[key] ?? [0, 0]));
     if (held && g.grids[held.key]) go(held.key, ...cursors[held.key]);
-    part("reveal").hidden = !Object.values(g.grids).some((grid) => grid.filled);
-    pass();
-    nameSliders(el);
+    part("reveal").hidden = !Object.values(g.grids).some((grid) => grid.step === "fills");
+    part("copies").hidden = g.copies === null;
+    part("counted").checked = g.copies;
+    pass(true);
   }
 
-  function shadeIn(key) {
-    const grid = g.grids[key];
-    const canvas = svgOf(key).parentNode.querySelector("canvas");
-    shade(canvas, grid, look.line[grid.role], look.signs, (k) => hidden(key, k));
-  }
-
-  // The window is at another place: fill in what it has passed.
-  function pass() {
-    seen = Math.max(seen, Math.min(model.get("step"), g.OH * g.OW - 1));
-    for (const key of Object.keys(g.grids).filter((name) => g.grids[name].filled)) {
-      const svg = svgOf(key);
-      svg.querySelectorAll(".numbers text").forEach((text, k) =>
-        text.classList.toggle("blank", hidden(key, k)));
-      svg.querySelectorAll(".box").forEach((box, k) => {
-        box.classList.toggle("blank", hidden(key, k));
-        const [row, column] = box.dataset.at.split(",").map(Number);
-        box.setAttribute("aria-label", named(key, row, column));
-      });
-      shadeIn(key);
-    }
+  // The window is at another place: fill in what it has passed, if that is more than before.
+  function pass(anew = false) {
+    const before = seen;
+    seen = Math.max(seen, Math.min(model.get("step"), g.count - 1));
+    if (anew || (seen > before && !all.checked)) Object.keys(g.grids).forEach(fill);
     light();
   }
 
-  const named = (key, row, column) => {
-    const [grid, text] = [g.grids[key], label(g.grids[key], row, column)];
-    return hidden(key, row * grid.columns + column) ? text.replace(/:[^:]*$/, ": not yet") : text;
+  // Writes what may be seen of a grid, or shades it.
+  function fill(key) {
+    const [svg, grid] = [svgOf(key), g.grids[key]];
+    const texts = svg.querySelectorAll(".numbers text:not(.ring)");
+    svg.querySelectorAll(".box").forEach((box, k) => {
+      for (const element of [box, texts[k]]) element.classList.toggle("blank", hidden(key, k));
+      box.setAttribute("aria-label", label(key, k));
+    });
+    const canvas = svg.parentNode.querySelector("canvas");
+    if (canvas) shade(canvas, grid, look.colours[grid.signed ? "signed" : grid.role], (k) => hidden(key, k));
+  }
+
+  const label = (key, k) => {
+    const { name, columns, text } = g.grids[key];
+    const number = hidden(key, k) ? ": not yet" : text ? `: ${text[k]}` : "";
+    return `${name.replace(/ [xWb](?=\[|$)/, "")} row ${Math.floor(k / columns)} column ${k % columns}${number}`;
   };
 
   function light() {
-    const step = Math.min(model.get("step"), g.OH * g.OW - 1);
-    const say = speaker(g, step, hidden);
-    const { marks, lines, place = step } =
-      (MODES[g.mode] ?? pooling)(g, hover ?? focus ?? stepped(g, step), say);
-    const paths = {};
-    for (const [key, row, column, height, wide, kind] of marks) {
-      const { w, h, pad, rows, columns } = g.grids[key];
-      const [r, c] = [row + pad, column + pad];
-      if (r < 0 || c < 0 || r >= rows + 2 * pad || c >= columns + 2 * pad) continue;
-      ((paths[key] ??= {})[kind] ??= []).push(
-        `M${c * w} ${r * h}h${wide * w}v${height * h}h${-wide * w}z`);
-    }
+    const step = Math.min(model.get("step"), g.count - 1);
+    g.f = meetingOf(g, step).f ?? 0; // the filter in play
+    const cell = hover ?? focus;
+    const grid = cell && g.grids[cell.key];
+    const met = cell ? meetings(g, grid, cell.row, cell.column) : [meetingOf(g, step)];
+    const marks = layers(g, grid, met).flatMap(([kind, lit]) => Object.entries(g.grids).flatMap(([key, other]) =>
+      lit.flatMap((meeting) => blocks(g, other, meeting)).map((block) => [key, kind, ...block])));
+    const own = cell && !grid.matrix; // not what else its indices would lead to there
+    const shown = own ? marks.filter(([key, kind]) => key !== cell.key || kind === "cell") : marks;
+    if (own) shown.push([cell.key, "window", cell.row, cell.column, 1, 1]);
     for (const svg of area.querySelectorAll("svg")) {
-      const kinds = Object.entries(paths[svg.dataset.key] ?? {});
+      const path = (kind) => shown.filter((mark) => mark[0] === svg.dataset.key && mark[1] === kind)
+        .map(([key, , ...block]) => outline(g.grids[key], ...block));
       svg.querySelector(".marks").innerHTML =
-        kinds.map(([kind, d]) => `<path class="${kind}" d="${d.join("")}"/>`).join("");
+        ["window", "cell"].map((kind) => `<path class="${kind}" d="${path(kind).join("")}"/>`).join("");
     }
-    for (let c = 0; g.sums && c < g.C; c++) {
-      const text = svgOf(`s${c}`).querySelector("text");
-      if (text) text.textContent = g.sums[c][place];
-      elementAt(`s${c}`, 0, 0).setAttribute("aria-label", `sum of channel ${c}: ${g.sums[c][place]}`);
-    }
-    part("sum").innerHTML = lines.map((line) => `<div>${line}</div>`).join("");
-    part("where").textContent = `window ${place + 1} of ${g.OH * g.OW}`;
+    part("sum").innerHTML = tell(g, cell, met, speaker(g, hidden)).join("<br>");
+    const here = grid?.step ? stepOf(g, met[0]) : step;
+    const each = g.steps.startsWith("f") ? g.count / g.sizes.f : g.count;
+    part("where").textContent = `${g.said ? "element" : "window"} ${here % each + 1} of ${each}`
+      + (each < g.count ? `, filter ${Math.floor(here / each) + 1} of ${g.sizes.f}` : "");
   }
 
   // ---- moving through the grids
-
   // Let Tab lead to this cell of its grid, or to the nearest one that there is.
   function point(key, row, column) {
     const grid = g.grids[key];
     elementAt(key, ...(cursors[key] ?? [0, 0]))?.setAttribute("tabindex", "-1");
-    const [r, c] = [Math.min(row, grid.rows - 1), Math.min(column, grid.columns - 1)];
-    cursors[key] = [Math.max(r, 0), Math.max(c, 0)];
-    const element = elementAt(key, ...cursors[key]);
-    element.setAttribute("tabindex", "0");
-    if (!grid.written) placeCursor(element, grid, ...cursors[key], named(key, ...cursors[key]));
+    const [r, c] = [Math.min(row, grid.rows - 1), Math.min(column, grid.columns - 1)].map((k) => Math.max(k, 0));
+    cursors[key] = [r, c];
+    const element = elementAt(key, r, c);
+    const place = grid.written ? {} : { // one element, where the keyboard is
+      x: (c + grid.pad) * grid.w, y: (r + grid.pad) * grid.h, "data-at": `${r},${c}`,
+      "aria-label": label(key, r * grid.columns + c), "aria-rowindex": r + 1, "aria-colindex": c + 1 };
+    for (const [name, value] of Object.entries({ ...place, tabindex: 0 })) element.setAttribute(name, value);
     return element;
   }
 
   function go(key, row, column) {
-    const element = point(key, row, column);
-    element.focus({ preventScroll: true });
-    focus = cell(key, ...cursors[key]);
-    // A cell that stands for a window makes it the window in play.
-    if (focus.kind === "out" || focus.kind === "dout") setStep(focus.row * g.OW + focus.column);
-    if (focus.kind === "col" || focus.kind === "dcol") setStep(focus.row);
+    point(key, row, column).focus({ preventScroll: true });
+    [hover, focus] = [null, { key, row: cursors[key][0], column: cursors[key][1] }];
+    const grid = g.grids[key]; // a cell that stands for a step puts it in play
+    if (grid.step) setStep(stepOf(g, meetings(g, grid, focus.row, focus.column)[0]));
     light();
   }
 
-  // Forget what was said of a number that was mistyped.
-  function hush() {
-    if (model.get("stale") || !model.get("message")) return;
-    model.set("message", "");
-    model.save_changes();
-  }
-
-  function setStep(step) {
-    hush();
-    if (step === model.get("step")) return;
-    model.set("step", step);
-    model.save_changes();
-  }
+  const save = (name, value) => { model.set(name, value); model.save_changes(); };
+  const hush = () => model.get("stale") || save("message", ""); // of a number that was mistyped
+  const setStep = (step) => { hush(); save("step", step); };
 
   // The cell at a point of the page, padding included.
-  function cellAt(event) {
-    const svg = event.target.closest("svg[data-key]");
+  function cellAt({ target, clientX, clientY }) {
+    const svg = target.closest("svg[data-key]");
     if (!svg) return null;
     const { w, h, pad, rows, columns } = g.grids[svg.dataset.key];
     const box = svg.getBoundingClientRect();
-    const index = (value, end) => Math.max(0, Math.min(end - 1, Math.floor(value))) - pad;
-    return cell(svg.dataset.key, index((event.clientY - box.top) / h, rows + 2 * pad),
-      index((event.clientX - box.left) / w, columns + 2 * pad));
+    const index = (value, end) => Math.max(0, Math.min(end + 2 * pad - 1, Math.floor(value))) - pad;
+    const [row, column] = [index((clientY - box.top) / h, rows), index((clientX - box.left) / w, columns)];
+    return { key: svg.dataset.key, row, column, inside: isInside(g.grids[svg.dataset.key], row, column) };
   }
-  const exists = (place) => place && place.row >= 0 && place.column >= 0
-    && place.row < g.grids[place.key].rows && place.column < g.grids[place.key].columns;
   const onCell = (action) => (event) => {
-    const place = event.target.tagName === "INPUT" ? null : cellAt(event);
-    if (exists(place)) action(place.key, place.row, place.column);
+    const place = cellAt(event);
+    if (place?.inside) action(place.key, place.row, place.column);
   };
 
   area.addEventListener("pointermove", (event) => {
@@ -605,34 +481,30 @@ function render({ model, el }) {
   area.addEventListener("pointerleave", () => { hover = null; light(); });
   area.addEventListener("click", onCell(go));
   area.addEventListener("dblclick", onCell(edit));
-  area.addEventListener("focusin", ({ target }) => {
-    if (!target.dataset.at) return;
-    const { key } = target.closest("svg").dataset;
-    focus = cell(key, ...target.dataset.at.split(",").map(Number));
-    light();
-  });
-  area.addEventListener("focusout", () => {
-    if (!focus) return; // a new picture is being drawn
-    focus = null;
-    light();
+  area.addEventListener("focusout", () => { // with no focus, a new picture is being drawn
+    if (focus) { focus = null; light(); }
   });
   el.addEventListener("focusin", ({ target }) => {
     // JupyterLab takes arrow keys and Enter away from whatever does not carry this itself.
     target.setAttribute("data-lm-suppress-shortcuts", "true");
     hush();
+    if (!target.dataset.at) return;
+    const [row, column] = target.dataset.at.split(",").map(Number);
+    focus = { key: target.closest("svg").dataset.key, row, column };
+    light();
   });
   area.addEventListener("keydown", (event) => {
     if (!focus || event.target.tagName === "INPUT") return;
     const { key, row, column } = focus;
     const grid = g.grids[key];
-    const all = event.ctrlKey || event.metaKey;
+    const control = event.ctrlKey || event.metaKey;
     const moves = {
       ArrowUp: [row - 1, column], ArrowDown: [row + 1, column],
       ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1],
-      Home: [all ? 0 : row, 0], End: [all ? grid.rows : row, grid.columns],
+      Home: [control ? 0 : row, 0], End: [control ? grid.rows : row, grid.columns],
       PageUp: [row - 5, column], PageDown: [row + 5, column],
     };
-    const writes = /^[-\d.]$/.test(event.key) && !all && !event.altKey;
+    const writes = /^[-\d.]$/.test(event.key) && !control && !event.altKey;
     if (moves[event.key]) go(key, ...moves[event.key]);
     else if (grid.edit && writes) edit(key, row, column, event.key);
     else if (grid.edit && ["Enter", "F2"].includes(event.key)) edit(key, row, column);
@@ -641,67 +513,61 @@ function render({ model, el }) {
   });
 
   // ---- editing a number
-
   function edit(key, row, column, first) {
     const grid = g.grids[key];
     if (!grid.edit || area.querySelector("input")) return;
     const old = grid.text[row * grid.columns + column].replace("−", "-");
     const input = document.createElement("input");
-    const wide = Math.max(grid.w, 52);
-    Object.assign(input, { value: first ?? old, inputMode: "decimal" });
-    input.setAttribute("aria-label", `${label(grid, row, column)}, new value`);
+    const [wide, name] = [Math.max(grid.w, 52), label(key, row * grid.columns + column)];
+    Object.assign(input, { value: first ?? old, inputMode: "decimal", ariaLabel: `${name}, new value` });
     const left = (column + grid.pad + 0.5) * grid.w - wide / 2;
     const top = (row + grid.pad + 0.5) * grid.h - 14; // further left it would be cut off:
     input.style.cssText = `left: ${Math.max(0, left)}px; top: ${top}px; width: ${wide}px`;
-    let open = true;
     const close = (keep, back) => {
-      if (!open) return;
-      open = false;
       const { value } = input;
+      input.onblur = null;
       input.remove();
       if (back) go(key, row, column);
       if (keep && value.trim() !== old) model.send({ grid: key, row, column, value });
     };
-    input.addEventListener("keydown", (event) => {
+    input.onkeydown = (event) => {
       event.stopPropagation();
-      if (event.key === "Enter" || event.key === "Escape") close(event.key === "Enter", true);
-    });
-    input.addEventListener("blur", () => close(true, false));
+      if (["Enter", "Escape"].includes(event.key)) close(event.key === "Enter", true);
+    };
+    input.onblur = () => close(true, false);
     svgOf(key).parentNode.append(input);
     input.focus();
     if (first === undefined) input.select();
   }
 
   // ---- play, step, and what is offered where the stride does not divide
-
-  const move = (by) => setStep((model.get("step") + by + g.OH * g.OW) % (g.OH * g.OW));
-  function play(on) {
+  const move = (by) => setStep((model.get("step") + by + g.count) % g.count);
+  function play(runs) {
     clearInterval(timer);
-    timer = on ? setInterval(move, 1000 / part("speed").value, 1) : null;
-    part("play").textContent = on ? "❚❚ Pause" : "▶ Play";
-    part("sum").setAttribute("aria-live", on ? "off" : "polite");
+    timer = runs ? setInterval(move, 1000 / part("speed").value, 1) : null;
+    part("play").textContent = runs ? "❚❚ Pause" : "▶ Play";
+    part("sum").setAttribute("aria-live", runs ? "off" : "polite");
   }
-  part("play").addEventListener("click", () => play(timer === null));
-  part("back").addEventListener("click", () => { play(false); move(-1); });
-  part("next").addEventListener("click", () => { play(false); move(1); });
-  part("all").checked = !model.get("reveal");
-  part("all").addEventListener("change", () => pass());
-  part("reset").addEventListener("click", () => {
+  const on = (name, event, action) => part(name).addEventListener(event, action);
+  on("play", "click", () => play(timer === null));
+  on("back", "click", () => { play(false); move(-1); });
+  on("next", "click", () => { play(false); move(1); });
+  on("all", "change", () => pass(true));
+  on("counted", "change", ({ target }) => model.send({ copies: target.checked }));
+  on("speed", "input", () => timer !== null && play(true));
+  on("formula", "click", ({ target: { dataset: { setting, value } } }) =>
+    setting && model.send({ setting, value: Number(value) }));
+  on("reset", "click", () => {
     play(false);
-    part("all").checked = !model.get("reveal");
+    all.checked = !model.get("reveal");
     setStep(0);
     seen = 0;
-    pass();
+    pass(true);
     model.send({ reset: true });
   });
-  part("speed").addEventListener("input", () => timer !== null && play(true));
-  part("formula").addEventListener("click", ({ target }) => {
-    const { setting, value } = target.dataset;
-    if (setting) model.send({ setting, value: Number(value) });
-  });
+  all.checked = !model.get("reveal");
 
   // ---- what Python sends
-
   const listeners = {
     "change:picture": () => width && draw(),
     "change:step": () => g && pass(),
@@ -709,13 +575,12 @@ function render({ model, el }) {
     "change:stale": () => area.classList.toggle("old", model.get("stale")),
   };
   for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
-  listeners["change:message"]();
-  listeners["change:stale"]();
+  for (const event of ["change:message", "change:stale"]) listeners[event]();
   // The first drawing waits until there is a width; others follow when it changes.
   const observer = new ResizeObserver(() => {
     const room = Math.min(868, el.clientWidth) - 12; // the padding is no room
     if (room <= 0 || room === width) return;
-    width = room;
+    [width, height] = [room, 0];
     draw();
   });
   observer.observe(el);

@@ -7,77 +7,110 @@ layers and functions of `cnnlib`. `picture` writes it as grids, for the browser 
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from cnnlib.figures import style
-from cnnlib.figures.arithmetic import counted
-from cnnlib.figures.grids import count_reads
+from cnnlib.figures.grids import count_reads, counted, times_as
 from cnnlib.layers import Convolution, Pooling
-from cnnlib.windows import (
-    col2im,
-    conv_output_size,
-    explain_output_size,
-    pad_images,
-    sliding_windows,
-)
+from cnnlib.windows import col2im, explain_output_size, pad_images, sliding_windows
 from cnnlib.windows import im2col as to_matrix
 
-MODES = ("convolution", "max pooling", "average pooling", "im2col", "backward")
 POOLING = {"max pooling": "max", "average pooling": "average"}
+ELEMENT = "im2col by element"
+VIEWS = {  # the tensors of each mode; the last is what the steps lead to
+    "convolution": ("x", "W", "b", "out"),
+    "max pooling": ("x", "out"),
+    "average pooling": ("x", "out"),
+    "im2col": ("x", "reads", "col"),
+    ELEMENT: ("x", "reads", "element", "col"),
+    "product": ("x", "W", "col", "col_W", "product"),
+    "backward": ("W", "dout", "dcol", "dx"),
+}
+MODES = tuple(VIEWS)
+# Title, role and shape in letters; the indices of the grids, of their rows and of their columns.
+TENSORS = {
+    "x": ("input x", "input", "(H, W)", "c", "pi", "qj"),
+    "W": ("filter W", "filter", "(FH, FW)", "fc", "i", "j"),
+    "b": ("bias b", "bias", "", "f", "", ""),
+    "out": ("output", "output", "(OH, OW)", "f", "p", "q"),
+    "reads": ("times in col", "padding", "(H, W)", "", "pi", "qj"),
+    "element": ("filter: column in col", "filter", "(FH, FW)", "", "i", "j"),
+    "col": ("col", "input", "(N·OH·OW, C·FH·FW)", "", "pq", "cij"),
+    "col_W": ("col_W", "filter", "(C·FH·FW, FN)", "", "cij", "f"),
+    "product": ("col · col_W", "output", "(N·OH·OW, FN)", "", "pq", "f"),
+    "dout": ("dout", "gradient", "(OH, OW)", "", "p", "q"),
+    "dcol": ("dcol", "gradient", "(N·OH·OW, C·FH·FW)", "", "pq", "cij"),
+    "dx": ("dx", "gradient", "(H, W)", "c", "pi", "qj"),
+}
 WRITTEN = 4096  # a grid with more cells is sent without its numbers in writing
+BLANK = " "  # in a table, a place with nothing in it
 
 
 @dataclass(frozen=True)
 class State:
-    """Everything a picture depends on."""
+    """Everything a picture depends on; the properties are tensors, most of them in `TENSORS`."""
 
     mode: str  # one of `MODES`
     x: np.ndarray  # input, shape (C, H, W)
-    W: np.ndarray  # one filter, shape (C, FH, FW); pooling takes the size of its window from it
-    b: float
-    dout: np.ndarray  # gradient of the loss by the output, shape (OH, OW), for "backward"
+    W: np.ndarray  # filters, shape (FN, C, FH, FW); pooling takes the size of its window from it
+    b: np.ndarray  # biases, shape (FN, 1, 1)
+    gradients: np.ndarray  # of which `dout` is the corner
     stride: int
     pad: int
 
-    @property
-    def settings(self):
-        """FH, FW, stride and pad, as `im2col` and the others take them."""
-        return *self.W.shape[1:], self.stride, self.pad
-
-    @property
-    def layer(self):
-        """The layer that computes the output: a Pooling or a Convolution."""
-        FH, FW, stride, pad = self.settings
-        if self.mode in POOLING:
-            return Pooling(FH, FW, stride, pad, POOLING[self.mode])
-        return Convolution(self.W[np.newaxis], np.array([self.b]), stride, pad)
-
-    @property
-    def output(self):
-        """Output maps, shape (1, OH, OW), or (C, OH, OW) in a pooling mode."""
-        return self.layer.forward(self.x[np.newaxis], train_flg=False)[0]
-
-    @property
-    def sums(self):
-        """What each channel alone contributes to a convolution, shape (C, OH, OW)."""
-        return np.einsum("cijpq,cij->cpq", self.windows(0), self.W)
+    # FH, FW, stride and pad, as `im2col` and the others take them.
+    settings = property(lambda self: (*self.W.shape[2:], self.stride, self.pad))
+    # The filters as columns, (C*FH*FW, FN), and the convolution before a bias is added.
+    col_W = property(lambda self: self.W.reshape(len(self.W), -1).T)
+    product = property(lambda self: self.col @ self.col_W)  # (OH*OW, FN)
+    # The column of col that each filter element of the first channel becomes: (FH, FW).
+    element = property(lambda self: np.arange(self.W[0, 0].size).reshape(self.W.shape[2:]))
+    # Gradients by the output (OH, OW), by the matrix (OH*OW, C*FH*FW) and by the input (C, H, W).
+    dout = property(lambda self: self.gradients[: self.sizes["p"], : self.sizes["q"]])
+    dcol = property(lambda self: self.dout.reshape(-1, 1) @ self.W[:1].reshape(1, -1))
+    dx = property(lambda self: col2im(self.dcol, (1, *self.x.shape), *self.settings)[0])
+    # Number of steps, and the indices that they count, the last one first.
+    count = property(lambda self: int(np.prod([self.sizes[index] for index in self.steps])))
+    steps = property(
+        lambda self: "ij" if self.mode == ELEMENT else "fpq" if len(self.W) > 1 else "pq"
+    )
 
     def windows(self, ring):
         """All windows of the input in a ring of numbers, shape (C, FH, FW, OH, OW)."""
         padded = pad_images(self.x[np.newaxis], self.pad, ring)
-        return sliding_windows(padded, *self.W.shape[1:], self.stride)[0]
+        return sliding_windows(padded, *self.W.shape[2:], self.stride)[0]
 
-    @property
-    def winners(self):
-        """Where in its window each maximum stands, counted line by line, shape (C, OH, OW)."""
-        C, FH, FW, OH, OW = self.windows(-np.inf).shape
-        return self.windows(-np.inf).reshape(C, FH * FW, OH, OW).argmax(1)
+    @cached_property
+    def sizes(self):
+        """Sizes by index: FN, C, FH, FW, OH, OW."""
+        return dict(zip("fcijpq", (*self.W.shape, *self.windows(0).shape[-2:]), strict=True))
 
-    @property
+    @cached_property
+    def unread(self):
+        """Cells that no window reads, as [row, column] counted from the ring's corner."""
+        reads = count_reads(self.x.shape[1:], self.W.shape[2:], self.stride, self.pad)
+        return np.argwhere(reads == 0).tolist()
+
+    @cached_property
+    def out(self):
+        """Output maps, shape (FN, OH, OW), or (C, OH, OW) in a pooling mode."""
+        if self.mode in POOLING:
+            layer = Pooling(*self.settings, POOLING[self.mode])
+        else:
+            layer = Convolution(self.W, self.b.ravel(), self.stride, self.pad)
+        return layer.forward(self.x[np.newaxis], train_flg=False)[0]
+
+    @cached_property
     def col(self):
         """The windows as rows of a matrix, shape (OH*OW, C*FH*FW)."""
         return to_matrix(self.x[np.newaxis], *self.settings)
+
+    @property
+    def winners(self):
+        """Where in its window each maximum stands, counted line by line, shape (C, OH*OW)."""
+        return self.windows(-np.inf).reshape(len(self.x), self.W[0, 0].size, -1).argmax(1)
 
     @property
     def reads(self):
@@ -85,165 +118,151 @@ class State:
         one = (1, 1, *self.x.shape[1:])
         return col2im(to_matrix(np.ones(one), *self.settings), one, *self.settings)[0, 0]
 
-    @property
-    def dcol(self):
-        """Gradient by the matrix: dout times the filter, shape (OH*OW, C*FH*FW)."""
-        return self.dout.reshape(-1, 1) @ self.W.reshape(1, -1)
 
-    @property
-    def dx(self):
-        """Gradient by the input, shape (C, H, W): the rows of dcol added where they came from."""
-        return col2im(self.dcol, (1, *self.x.shape), *self.settings)[0]
-
-
-def picture(state, bias=True, formula=True):
+def picture(state, bias=True, formula=True, copies=False):
     """Write a state as a dict of what the browser draws; ValueError if arithmetic forbids it.
 
-    That is ``grids`` by key, ``layout`` (a row of keys and signs, in which a list is a stack of
-    rows), the letters as numbers, ``formula`` for rows and columns, and ``summary``. `bias` and
-    `formula` say whether a bias of 0, and formula (7.1), are shown.
+    That is ``grids`` by key, ``layout`` (a row of keys and signs, in which a list is a table),
+    ``sizes`` of the indices f, c, i, j, p, q, the indices that ``steps`` count, ``formula`` for
+    rows and columns, and ``summary``. Each grid says which indices make up its rows and columns,
+    such as {"p": S, "i": 1} for S*p + i: by them the browser finds what belongs together. `bias`,
+    `formula` and `copies` are those of `cnnlib.widgets.WindowExplorer`.
     """
-    C, H, W = state.x.shape
-    _, FH, FW = state.W.shape
-    OH = conv_output_size(H, FH, state.stride, state.pad)
-    OW = conv_output_size(W, FW, state.stride, state.pad)
-    draw = {"convolution": _convolution, "im2col": _matrix, "backward": _backward}
-    grids, layout, summary, more = draw.get(state.mode, _pooling)(state, OH, OW)
-    if not bias and "b" in grids and state.b == 0:
-        del grids["b"]
-        layout = [item for item in layout if item not in ("+", "b")]
-    shown = {"mode": state.mode, "grids": grids, "layout": layout, "summary": summary}
-    letters = {"C": C, "FH": FH, "FW": FW, "OH": OH, "OW": OW, "S": state.stride, "P": state.pad}
-    axes = [_formula(state, letter) for letter in "HW"] if formula else []
-    return shown | letters | {"formula": axes} | more
-
-
-def _convolution(state, OH, OW):
-    C = len(state.x)
-    grids = _inputs(state) | _filters(state)
-    grids["b"] = _grid([[state.b]], "bias b", "bias", "", edit=True)
-    grids["out"] = _grid(state.output[0], "output", "output", "(OH, OW)", filled=True)
-    more = {}
-    lines = [[f"x{c}", "⊛", f"W{c}"] for c in range(C)]
-    if C > 1:  # the sum of each channel stands in its line; the browser writes that of the window
-        decimals = style.decimals_needed(state.sums)
-        more["sums"] = [_texts(plane, decimals) for plane in state.sums]
-        for c, line in enumerate(lines):
-            grids[f"s{c}"] = _grid([[0]], f"sum[{c}]", "output", "")
-            grids[f"s{c}"]["text"] = [max(more["sums"][c], key=len)]  # as much room as any needs
-            line += ["=", f"s{c}"]
-    layout = [lines, "}", "+", "b", "=", "out"] if C > 1 else [*lines[0], "+", "b", "=", "out"]
-    return grids, layout, [f"output (OH, OW) = ({OH}, {OW})"], more
-
-
-def _pooling(state, OH, OW):
-    C = len(state.x)
-    grids, out = _inputs(state, "−∞" if state.mode == "max pooling" else "0"), state.output
-    for c in range(C):
-        grids[f"out{c}"] = _grid(out[c], _named("output", c, C), "output", "(OH, OW)", filled=True)
-    more = {"count": str(state.W[0].size)}
+    view, C = VIEWS[state.mode], len(state.x)
+    hidden = {"reads": not copies, "b": not bias and not state.b.any()}
+    grids = {}
+    for tensor in view:
+        if not hidden.get(tensor):
+            grids |= _grids(state, tensor, "fills" if tensor == view[-1] != "dx" else "")
+    if "col" in view and C > 1:  # each channel has a tint, in the matrix, too
+        grids["col"]["tints"] = [round(100 * deep) for deep in style.channel_strengths(C)]
+        for c, tint in enumerate(grids["col"]["tints"]):
+            grids[f"x{c}"]["tints"] = [tint]
+    shown = {"mode": state.mode, "grids": grids, "layout": _layout(state, grids)}
+    shown |= {"sizes": state.sizes, "steps": state.steps, "summary": _summary(state)}
+    shown |= {"stride": state.stride, "pad": state.pad, "count": state.count}
+    shown["copies"] = copies if "reads" in view else None
+    shown["formula"] = [_formula(state, letter) for letter in "HW"] if formula else []
     if state.mode == "max pooling":
-        more["winners"] = state.winners.reshape(C, -1).tolist()
-    shape = f"(C, OH, OW) = ({C}, {OH}, {OW})" if C > 1 else f"(OH, OW) = ({OH}, {OW})"
-    return grids, [[[f"x{c}", "→", f"out{c}"] for c in range(C)]], [f"output {shape}"], more
+        shown["winners"] = state.winners.tolist()
+    if state.mode == ELEMENT:
+        shown["said"] = [_slice(state, i, j) for i, j in np.ndindex(state.W.shape[2:])]
+    if "W" in view and C > 1:  # what each channel adds to each output
+        sums = np.einsum("cijpq,fcij->fcpq", state.windows(0), state.W)
+        decimals = style.decimals_needed(sums)
+        shown["sums"] = [[_texts(plane, decimals) for plane in planes] for planes in sums]
+    return shown
 
 
-def _matrix(state, OH, OW):
-    C, col = len(state.x), state.col
-    grids = _inputs(state)
-    grids["reads"] = _grid(state.reads, "times in col", "padding", "(H, W)")
-    grids["col"] = _grid(col, "col", "input", "(N·OH·OW, C·FH·FW)", matrix=True, filled=True)
-    stack = [*([f"x{c}"] for c in range(C)), ["reads"]]
-    ratio = style.ratio_text(col.size / state.x.size)
-    times = "as many" if col.size == state.x.size else f"{ratio} times as many"
-    summary = [
-        f"output (OH, OW) = ({OH}, {OW}): a row of col for each place, a column for each filter "
-        "element",
-        f"{counted(state.x.size, 'number')} in x, {col.size} in col: {times}",
+def _layout(state, grids):
+    """Lay out the grids: a row of keys and signs, in which a list is a table of such rows."""
+    FN, C = (range(size) for size in state.W.shape[:2])
+    if state.mode == "convolution":
+        bias = [["+", f"b{f}"] if f"b{f}" in grids else [] for f in FN]
+        rows = [["⊛", *(f"W{f}{c}" for c in C), *bias[f], "=", f"out{f}"] for f in FN]
+        if len(FN) == len(C) == 1:
+            return ["x0", *rows[0]]
+        # The channels stand side by side, and each filter has its line below them.
+        return [[[BLANK, *(f"x{c}" for c in C)], *rows]]
+    if state.mode in POOLING:
+        return [[[f"x{c}", "→", f"out{c}"] for c in C]]
+    if state.mode == "backward":
+        filters, gradients = ([[f"{key}{c}"] for c in C] for key in ("W0", "dx"))
+        return ["dout", "×", filters, "→", "dcol", "→", gradients]
+    if state.mode == "product":
+        sources = [[f"x{c}", *(f"W{f}{c}" for f in FN)] for c in C]
+        return [sources, "→", "col", "×", "col_W", "=", "product"]
+    sources = [[f"x{c}"] for c in C] + [["reads"]] * ("reads" in grids)
+    return [sources, *["element"] * (state.mode == ELEMENT), "→", "col"]
+
+
+def _summary(state):
+    """Say the shape of what comes out, and what else the picture shows."""
+    shape, inputs, entries = f"(OH, OW) = {state.out.shape[1:]}", state.x.size, state.col.size
+    if "col" in VIEWS[state.mode][-1]:
+        times = times_as(entries / inputs, "many")
+        rows = "a row of col for each place, a column for each filter element"
+        copied = f"{counted(inputs, 'number')} in x, {entries} in col: {times}"
+        return [f"output {shape}: {rows}", copied]
+    if state.mode == "backward":
+        dropped = "; what falls into the padding is dropped" if state.pad else ""
+        added = f"col2im adds {counted(entries, 'number')} of dcol into the {inputs} of dx{dropped}"
+        return [f"output and dout {shape}; dcol = dout · W, laid out as im2col lays out x", added]
+    if len(state.out) > 1:
+        shape = f"({'C' if state.mode in POOLING else 'FN'}, OH, OW) = {state.out.shape}"
+    filters = f"W (FN, C, FH, FW) = {state.W.shape}: " if len(state.W) > 1 else ""
+    return [f"{filters}output {shape}"]
+
+
+def _slice(state, i, j):
+    """Write the slice that takes filter element (i, j) from all windows at once."""
+    x, S, P = "padded x" if state.pad else "x", state.stride, state.pad
+    _, C, FH, FW, OH, OW = state.sizes.values()
+    columns = " ".join(str((c * FH + i) * FW + j) for c in range(C))
+    rows, (bottom, right) = f"{i}:{i + S * OH}:{S}", (i + S * OH, j + S * OW)
+    lines = [
+        f"{x}[:, :, i : i + S·OH : S, j : j + S·OW : S] with i = {i}, j = {j}, S = {S}, "
+        f"OH = {OH}, OW = {OW}",
+        f"= {x}[:, :, {rows}, {j}:{right}:{S}], one number of each of the "
+        f"{counted(OH * OW, 'window')}: column{'s' * (C > 1)} {columns} of col",
     ]
-    return grids, [stack, "→", "col"], summary, {}
+    H, W = (size + 2 * P for size in state.x.shape[1:])
+    beyond = [f"y_max = {bottom} of {H} rows"] * (bottom > H)
+    beyond += [f"x_max = {right} of {W} columns"] * (right > W)
+    harmless = "beyond the image, without harm. A slice stops at the edge; no window loses a number"
+    return lines + [f"{' and '.join(beyond)}: {harmless}."] * bool(beyond)
 
 
-def _backward(state, OH, OW):
-    C, dcol = len(state.x), state.dcol
-    grids = {"dout": _grid(state.dout, "dout", "gradient", "(OH, OW)", edit=True)}
-    grids |= _filters(state)
-    grids["dcol"] = _grid(dcol, "dcol", "gradient", "(N·OH·OW, C·FH·FW)", matrix=True)
-    grids |= _padded(state, state.dx, "dx", "dx", "gradient", ring="")
-    filters, gradients = ([[f"{name}{c}"] for c in range(C)] for name in ("W", "dx"))
-    summary = [
-        f"output and dout (OH, OW) = ({OH}, {OW}); dcol = dout · W, laid out as im2col lays out x",
-        f"col2im adds {counted(dcol.size, 'number')} of dcol into the {state.x.size} of dx"
-        + ("; what falls into the padding is dropped" if state.pad else ""),
-    ]
-    return grids, ["dout", "×", filters, "→", "dcol", "→", gradients], summary, {}
+def _grids(state, tensor, step):
+    """Describe the grids of a tensor; ``shade`` colours cells too small for numbers.
+
+    ``fixed`` are the indices that all cells of a grid share. ``step`` says that a cell belongs to
+    a step: one that "moves" there when chosen, or "fills" as the steps pass, as well.
+    """
+    title, role, letters, leading, *indices = TENSORS[tensor]
+    leading = "c" if tensor == "out" and state.mode in POOLING else leading
+    slides, max_pooling = indices[0] == "pi", state.mode == "max pooling"
+    pad = state.pad if slides else 0
+    # Each filter has a line in a convolution, else each channel: the first of all tells its shape.
+    line, other = "fc" if state.mode == "convolution" else "cf"
+    grids, values = {}, np.asarray(getattr(state, tensor), dtype=float)
+    rows, columns = (size + 2 * pad for size in values.shape[-2:])
+    subtitle = f"{'(H + 2P, W + 2P)' if pad else letters} = ({rows}, {columns})" * bool(letters)
+    for place in np.ndindex(values.shape[:-2]):
+        plane, fixed = values[place], dict(zip(leading, place, strict=True))
+        fixed = {index: value for index, value in fixed.items() if state.sizes[index] > 1}
+        low, high = plane.min(), plane.max()
+        span = max(-low, high) if low < 0 else high
+        written = plane.size <= WRITTEN
+        grids[tensor + "".join(map(str, place))] = {
+            "tensor": tensor,
+            "name": title + (str(list(fixed.values())) if fixed else ""),
+            "subtitle": "" if fixed.get(line) else BLANK if fixed.get(other) else subtitle,
+            "role": role,
+            "fixed": fixed,
+            "row": _by(state, indices[0]),
+            "column": _by(state, indices[1]),
+            "rows": plane.shape[0],
+            "columns": plane.shape[1],
+            "pad": pad,
+            "ring": ("−∞" if max_pooling else "0") if tensor == "x" else "",
+            "text": _texts(plane, style.decimals_needed(plane)) if written else None,
+            "shade": np.round(plane * (100 / (span or 1))).astype(np.int8).tobytes(),
+            "signed": bool(low < 0),
+            "hatched": state.unread if slides else [],
+            "edit": tensor in ("x", "W", "b", "dout"),
+            "matrix": "·" in letters,
+            "step": "moves" if tensor in ("element", "dout", "dcol") else step,
+        }
+    return grids
 
 
-def _inputs(state, ring="0"):
-    return _padded(state, state.x, "x", "input x", "input", ring=ring, edit=True)
-
-
-def _padded(state, planes, key, name, role, **more):
-    """Make the grids of all channels, with their padding and what no window reads."""
-    more |= {"pad": state.pad, "hatched": _unread(state)}
-    named = [_named(name, c, len(planes)) for c in range(len(planes))]
-    return {
-        f"{key}{c}": _grid(plane, named[c], role, "(H, W)", **more)
-        for c, plane in enumerate(planes)
-    }
-
-
-def _filters(state):
-    C = len(state.W)
-    return {
-        f"W{c}": _grid(plane, _named("filter W", c, C), "filter", "(FH, FW)", edit=True)
-        for c, plane in enumerate(state.W)
-    }
-
-
-def _unread(state):
-    """List the cells that no window reads, as [row, column] counted from the ring's corner."""
-    FH, FW, stride, pad = state.settings
-    return np.argwhere(count_reads(state.x.shape[1:], (FH, FW), stride, pad) == 0).tolist()
-
-
-def _grid(
-    values,
-    name,
-    role,
-    letters,
-    *,
-    pad=0,
-    ring="0",
-    hatched=(),
-    edit=False,
-    matrix=False,
-    filled=False,
-):
-    """Describe one grid for the browser; ``shade`` colours cells too small for numbers."""
-    values = np.asarray(values, dtype=float)
-    rows, columns = values.shape
-    subtitle = f"{letters} = ({rows}, {columns})" if letters else ""
-    if pad:
-        subtitle = f"(H + 2P, W + 2P) = ({rows + 2 * pad}, {columns + 2 * pad})"
-    low, high = values.min(), values.max()
-    span = max(-low, high) if low < 0 else high
-    return {
-        "name": name,
-        "subtitle": subtitle,
-        "role": role,
-        "rows": rows,
-        "columns": columns,
-        "pad": pad,
-        "ring": ring,
-        "text": _texts(values, style.decimals_needed(values)) if values.size <= WRITTEN else None,
-        "shade": np.round(values * (100 / (span or 1))).astype(np.int8).tobytes(),
-        "signed": bool(low < 0),
-        "hatched": list(hatched),
-        "edit": edit,
-        "matrix": matrix,
-        "filled": filled,  # as the window passes
-    }
+def _by(state, indices):
+    """Say by how many rows, or columns, each of the indices leads on."""
+    if indices in ("pi", "qj"):  # the window's place, and the element in it
+        return {indices[0]: state.stride, indices[1]: 1}
+    sizes = [state.sizes[index] for index in indices]
+    return {index: int(np.prod(sizes[k + 1 :])) for k, index in enumerate(indices)}
 
 
 def _texts(values, decimals):
@@ -253,33 +272,23 @@ def _texts(values, decimals):
     return [texts[place] for place in places.ravel()]
 
 
-def _named(name, c, C):
-    return f"{name}[{c}]" if C > 1 else name
-
-
 def _formula(state, letter):
     """Write (7.1) for one axis; where the stride does not divide, say so and offer neighbours."""
-    axis = "HW".index(letter)
-    FH, FW, stride, pad = state.settings
-    lines = ("rows", "columns")[axis]
-    explained = explain_output_size(
-        state.x.shape[1 + axis], (FH, FW)[axis], stride, pad, lines=lines
-    )
+    axis, (FH, FW, stride, pad) = "HW".index(letter), state.settings
+    sizes, lines = (state.x.shape[1 + axis], (FH, FW)[axis]), ("rows", "columns")[axis]
+    explained = explain_output_size(*sizes, stride, pad, lines=lines)
     numbers, _, rest = explained.partition(": ")
     note, _, neighbours = rest.partition(" Nearest settings that divide: ")
-    formula = f"O{letter} = ({letter} + 2·P − F{letter}) / S + 1"
-    numbers = numbers.replace("*", "·").replace("-", "−")
     offers = []
     for name, value in re.findall(r"(pad|stride|filter|size) (\d+)", neighbours):
         names = {"size": ("height", "width"), "filter": ("filter_height", "filter_width")}
-        setting = names[name][axis] if name in names else name
-        blind = state.mode in POOLING and (
-            (name == "pad" and int(value) >= min(FH, FW))
-            or (name == "filter" and int(value) <= pad)
-        )
-        if not blind:  # a window would see nothing but padding, and the layer refuses
-            offers.append({"setting": setting, "label": words(setting), "value": int(value)})
-    return {"letters": formula, "numbers": numbers, "note": sentence(note), "offers": offers}
+        setting, value = names[name][axis] if name in names else name, int(value)
+        blind = (name == "pad" and value >= min(FH, FW)) or (name == "filter" and value <= pad)
+        if not (blind and state.mode in POOLING):  # a window would see nothing but padding
+            offers.append({"setting": setting, "label": words(setting), "value": value})
+    letters = f"O{letter} = ({letter} + 2·P − F{letter}) / S + 1"
+    numbers = numbers.replace("*", "·").replace("-", "−")
+    return {"letters": letters, "numbers": numbers, "note": sentence(note), "offers": offers}
 
 
 def words(name):
