@@ -43,7 +43,7 @@ FRONT_PICTURES = {
     "7.4": "layout-explorer",
     "7.5": "pad-draw",
     "7.6": "before-after",
-    "7.7": "lenet5-volumes",
+    "7.7": "plan-explorer",
     "7.8": "walk-explorer",
 }
 # A box whose longest line has more characters than this may scroll sideways on a phone. What
