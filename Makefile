@@ -51,7 +51,7 @@ test-site: $(VENV)/test.stamp $(SITE)/site.stamp
 address:
 	@test -n "$(REPOSITORY)" || { echo "say which: make address REPOSITORY=you/your-copy"; exit 1; }
 	perl -pi -e 's{OWNER/REPOSITORY}{$(REPOSITORY)}g; s{OWNER%2FREPOSITORY}{$(subst /,%2F,$(REPOSITORY))}g; \
-		s{tree%2FREPOSITORY}{tree%2F$(notdir $(REPOSITORY))}g' README.md lite/TEACHING.md notebooks/*.ipynb
+		s{tree%2FREPOSITORY}{tree%2F$(notdir $(REPOSITORY))}g' README.md lite/README.md lite/TEACHING.md notebooks/*.ipynb
 
 clean:
 	rm -rf $(VENV) $(SITE) dist build .pytest_cache .ruff_cache .hypothesis

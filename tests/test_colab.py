@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What we import and Colab brings along. Its ipywidgets and IPython were older than we ask for when
 # this was written, and must stay: its page knew no newer widgets (googlecolab/colabtools, #4525).
-IN_COLAB = {"numpy", "matplotlib", "ipywidgets", "ipython", "traitlets", "requests", "tqdm"}
-IN_COLAB |= {"threadpoolctl"}  # scikit-learn, which is there, needs it
+IN_COLAB = {"numpy", "matplotlib", "pillow", "ipywidgets", "ipython", "traitlets", "requests"}
+IN_COLAB |= {"tqdm", "threadpoolctl"}  # scikit-learn, which is there, needs it
 
 
 def first_code(path):

@@ -2,11 +2,13 @@ import functools
 import gzip
 import hashlib
 import http.server
+import io
 import os
 import socket
 import struct
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import tracemalloc
@@ -29,6 +31,7 @@ from cnnlib.datasets import (
     as_ink,
     centre_digit,
     ink_box,
+    load_cifar10,
     load_digits28,
     load_fashion_mnist,
     load_mnist,
@@ -582,6 +585,126 @@ def test_cache_without_permission_names_the_folder(tmp_path, monkeypatch):
         load_mnist()
 
 
+# --- CIFAR-10 ---------------------------------------------------------------------------------
+
+BATCHES = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+
+
+def made_up_photographs():
+    """Six files of two records each: a label, and a thousand numbers of each color."""
+    rng = np.random.default_rng(0)
+    return {name: rng.integers(0, [10] + 3072 * [256], (2, 3073), np.uint8) for name in BATCHES}
+
+
+def write_archive(path, files, mode="w:gz"):
+    """Pack as the official archive is packed: out of order, and with other files between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    others = {"batches.meta.txt": b"airplane", "readme.html": b"<html>"}
+    with tarfile.open(path, mode) as archive:
+        for name, content in reversed((others | files).items()):
+            content = bytes(content)
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("place", ["cifar10", "."])
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("by_environment", [True, False])
+def test_cifar10_in_a_folder_pixel_by_pixel(tmp_path, monkeypatch, place, packed, by_environment):
+    files = made_up_photographs()
+    name = datasets.ARCHIVE if packed else datasets.ARCHIVE.removesuffix(".gz")
+    write_archive(tmp_path / place / name, files, "w:gz" if packed else "w")
+    if by_environment:
+        monkeypatch.setenv("CNNLIB_DATA_DIR", str(tmp_path))
+        train, test = load_cifar10(normalize=False)
+    else:
+        train, test = load_cifar10(normalize=False, folder=tmp_path)
+    assert (len(train[0]), len(test[0])) == (10, 2)
+    for (x, t), names in ((train, BATCHES[:5]), (test, BATCHES[5:])):
+        assert (x.dtype, x.shape[1:], t.dtype) == (np.uint8, (3, 32, 32), np.int64)
+        for n in range(len(x)):
+            record = bytes(files[names[n // 2]][n % 2])
+            assert t[n] == record[0]
+            for c, i, j in [(0, 0, 0), (0, 0, 31), (0, 31, 0), (1, 0, 0), (1, 5, 9), (2, 31, 31)]:
+                assert x[n, c, i, j] == record[1 + 1024 * c + 32 * i + j]
+
+
+def test_options_of_cifar10(tmp_path):
+    write_archive(tmp_path / datasets.ARCHIVE, made_up_photographs())
+    (x, t), _ = load_cifar10(folder=tmp_path)
+    (raw, hot), _ = load_cifar10(normalize=False, one_hot_label=True, folder=tmp_path)
+    assert x.dtype == np.float32 and hot.shape == (10, 10)
+    np.testing.assert_array_equal(x, raw / np.float32(255))
+    np.testing.assert_array_equal(hot.argmax(axis=1), t)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data_batch_3.bin": bytes(3072)}, "data_batch_3.bin has 3072 bytes.*records of 3073"),
+        ({"test_batch.bin": b""}, "test_batch.bin has 0 bytes"),
+        ({"data_batch_5.bin": b"\x0a" + bytes(3072)}, "label 10, expected 0..9"),
+        ({"data_batch_2.bin": None, "test_batch.bin": None}, "no data_batch_2.bin, test_batch.bin"),
+    ],
+)
+def test_an_archive_that_is_not_cifar10_is_refused(tmp_path, change, message):
+    files = {k: v for k, v in (made_up_photographs() | change).items() if v is not None}
+    write_archive(tmp_path / datasets.ARCHIVE, files)
+    with pytest.raises(ValueError, match=f"{datasets.ARCHIVE}.*{message}"):
+        load_cifar10(folder=tmp_path)
+
+
+def test_no_more_of_an_archive_is_unpacked_than_the_limit(tmp_path, monkeypatch):
+    write_archive(tmp_path / datasets.ARCHIVE, made_up_photographs())
+    monkeypatch.setattr(datasets, "LARGEST", 6145)
+    with pytest.raises(ValueError, match="has 6146 bytes, expected records of 3073, 6145 bytes"):
+        load_cifar10(folder=tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "no archive", "empty"])
+def test_a_damaged_archive_is_refused(tmp_path, damage):
+    path = write_archive(tmp_path / datasets.ARCHIVE, made_up_photographs())
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "cut": whole[: len(whole) // 2],
+            "changed": whole[:9000] + b"?" * 2000 + whole[11000:],
+            "no archive": b"<html>404</html>",
+            "empty": b"",
+        }[damage]
+    )
+    with pytest.raises(ValueError, match=f"{datasets.ARCHIVE}: damaged, or not a tar archive"):
+        load_cifar10(folder=tmp_path)
+
+
+def test_a_folder_without_cifar10_says_what_belongs_there(tmp_path):
+    write_set(tmp_path / "mnist", made_up())
+    with pytest.raises(FileNotFoundError, match=r"not in .*: cifar-10-binary\.tar\.gz\. Put"):
+        load_cifar10(folder=tmp_path)
+    path = write_archive(tmp_path / "photos" / datasets.ARCHIVE, made_up_photographs())
+    with pytest.raises(FileNotFoundError, match=f"{path.parent} has such files: give that folder"):
+        load_cifar10(folder=tmp_path)
+
+
+def test_download_of_cifar10_then_cache(tmp_path, monkeypatch, server, dead_mirror):
+    files = made_up_photographs()
+    content = write_archive(tmp_path / "www" / datasets.ARCHIVE, files).read_bytes()
+    use_mirrors(monkeypatch, "cifar10", server.url)
+    with pytest.raises(ConnectionError, match="does not match the known hash"):
+        load_cifar10()
+    assert cached(tmp_path, "cifar10") == []
+    known = (hashlib.sha256(content).hexdigest(),)
+    monkeypatch.setitem(datasets.SHA256, "cifar10", known)
+    (_, t), _ = load_cifar10()
+    assert t.tolist() == [int(record[0]) for name in BATCHES[:5] for record in files[name]]
+    assert cached(tmp_path, "cifar10") == [datasets.ARCHIVE]
+    use_mirrors(monkeypatch, "cifar10", dead_mirror)
+    load_cifar10()
+    assert len(server.asked) == 2
+
+
 # --- centring a drawing ------------------------------------------------------------------------
 
 
@@ -770,14 +893,13 @@ def test_a_grey_edge_belongs_to_the_stroke():
 # --- the constants, and the real thing --------------------------------------------------------
 
 
-def test_every_data_set_has_two_mirrors_and_four_hashes():
-    assert {name: len(set(mirrors)) for name, mirrors in MIRRORS.items()} == {
-        "mnist": 2,
-        "fashion-mnist": 2,
-    }
+def test_every_file_has_a_hash_and_a_place_to_come_from():
+    places = {name: len(set(mirrors)) for name, mirrors in MIRRORS.items()}
+    assert places == {"mnist": 2, "fashion-mnist": 2, "cifar10": 1}
+    assert [len(hashes) for hashes in datasets.SHA256.values()] == [4, 4, 1]
     assert all(url.startswith("https://") for mirrors in MIRRORS.values() for url in mirrors)
-    hashes = [h for four in datasets.SHA256.values() for h in four]
-    assert len(set(hashes)) == 8
+    hashes = [h for some in datasets.SHA256.values() for h in some]
+    assert len(set(hashes)) == 9
     assert all(len(h) == 64 and int(h, 16) for h in hashes)
 
 

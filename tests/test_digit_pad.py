@@ -11,7 +11,7 @@ import cnnlib
 from cnnlib import AlexNet, LeNet, SimpleConvNet, load_digits28
 from cnnlib.datasets import centre_digit, ink_box
 from cnnlib.figures import style
-from cnnlib.figures.answers import digit_answer
+from cnnlib.figures.galleries import digit_answer
 from cnnlib.layers import SoftmaxWithLoss
 from cnnlib.widgets import DigitPad
 from cnnlib.widgets.digit_pad import SIDE
@@ -35,25 +35,25 @@ def check(pad):
     assert pad.box == ink_box(pad.image)
     assert np.array_equal(pad.centred[0], centre_digit(pad.image, pad.centred.shape[1:]))
     result = pad.result
-    sent = np.frombuffer(result["input"]["pixels"], np.uint8).reshape(pad.centred.shape[1:])
-    assert np.abs(sent / 255 - pad.centred[0]).max() <= 0.5 / 255 + 1e-6
+    sent = np.frombuffer(result["input"]["pixels"], np.int8).reshape(pad.centred.shape[1:])
+    assert np.abs(sent / 127 - pad.centred[0]).max() <= 0.5 / 127 + 1e-6
     x = pad.centred[np.newaxis].astype(pad.network.dtype)
     scores = pad.network.predict(x)
     softmax = SoftmaxWithLoss()
     softmax.forward(scores, np.zeros(1, int))
     np.testing.assert_allclose(pad.probabilities, softmax.y[0], rtol=1e-4, atol=1e-6)
-    assert result["shares"] == pad.probabilities.tolist()
-    assert pad.answer == pad.labels[scores.argmax()] == pad.labels[result["answer"]]
+    assert [share for _, share in result["bars"]] == pad.probabilities.tolist()
+    assert pad.answer == scores.argmax() == result["answer"]
     for name, layer in pad.network.layers.items():
         x = layer.forward(x, False)
         if name == pad.layer:
             assert np.array_equal(pad.maps, x[0])
     maps = result["maps"]
-    shown = pad.maps[: maps["shown"]]
+    shown = pad.maps[: maps["shape"][0]]
     sent = np.frombuffer(maps["pixels"], np.int8).reshape(shown.shape)
     peak = np.abs(pad.maps).max()
     assert np.abs(sent * (peak / 127) - shown).max() <= 0.51 * peak / 127
-    assert maps["signed"] == (pad.maps.min() < 0)
+    assert (maps["colors"][0] != maps["colors"][1]) == (pad.maps.min() < 0)
 
 
 def test_every_sample_and_every_layer(network):
@@ -70,7 +70,7 @@ def test_every_sample_and_every_layer(network):
             check(pad)
             assert pad.figure.alt.endswith(".") and style.size(pad.figure)[0] <= style.MAX_WIDTH
     assert right >= 7  # centred otherwise than the digits it was trained on
-    assert pad.layers == ["Conv1", "Relu1", "Pool1"]
+    assert list(pad.layers) == ["Conv1", "Relu1", "Pool1"]
 
 
 @pytest.mark.parametrize(
@@ -92,20 +92,33 @@ def test_other_networks(other):
         check(pad)
         figure = pad.figure
         assert figure.alt and style.size(figure)[0] <= style.MAX_WIDTH
-    assert pad.result["labels"] == [str(k) for k in range(other.summary()[-1][1][0])]
+    assert len(pad.result["bars"]) == other.summary()[-1][1][0]
 
 
 def test_nothing_drawn_is_said_plainly(network):
     pad = DigitPad(network)
     assert pad.answer is pad.probabilities is pad.maps is pad.box is None
     assert not pad.centred.any() and pad.centred.shape == (1, 28, 28)
-    assert pad.result["answer"] is None and pad.result["shares"] == []
+    assert pad.result["answer"] is None and pad.result["bars"] == [["", 0]] * 10
     assert repr(pad) == "DigitPad for images (1, 28, 28): nothing is drawn"
     assert "no answer" in pad.figure.alt
     pad.show_sample(2)
     assert pad.answer is not None
     pad.clear()
     assert pad.answer is None and not pad.image.any()
+
+
+def test_chapter_7_5_reads_the_pad_whatever_is_on_it(network, capsys):
+    """Its cell must go on, with a sentence, where the pad was cleared before it ran again."""
+    (path,) = (FOLDER.parents[1] / "notebooks").glob("7.5-*.ipynb")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    (cell,) = ("".join(cell["source"]) for cell in cells if cell["id"] == "pad-read")
+    pad = DigitPad(network)
+    exec(cell, {"pad": pad})
+    assert capsys.readouterr().out.startswith("Nothing is drawn: ")
+    pad.show_sample(2)
+    exec(cell, {"pad": pad})
+    assert f"the network says {pad.answer}\n" in capsys.readouterr().out
 
 
 def test_any_picture_can_be_set(network):
@@ -132,8 +145,6 @@ def test_pictures_that_look_wrong_bring_a_hint(network):
     with pytest.warns(UserWarning, match="invert it") as caught:
         pad.image = 255 - x[5, 0, 3:25, 4:24]  # the pad adds paper around it
     assert caught[0].filename == __file__
-    with pytest.warns(UserWarning, match="invert it"):
-        DigitPad(network, samples=[255 - x[5]])
 
 
 def test_what_the_browser_sends(network):
@@ -142,50 +153,177 @@ def test_what_the_browser_sends(network):
     drawing[20:90, 50:60] = 255
     pad.set_state({"drawing": memoryview(drawing.tobytes())})  # as it comes over the wire
     check(pad)
-    assert pad.box == (20, 50, 70, 10) and pad.result["box"] == pad.box
-    assert pad.result["scaled"] == "70 × 10 became 20 × 3"
+    assert pad.box == (20, 50, 70, 10)
+    assert (
+        pad.result["places"]["found"] == "top: 17.86%; left: 44.64%; height: 62.50%; width: 8.93%"
+    )
+    assert pad.result["texts"]["scaled"].startswith("70 × 10 became 20 × 3, ")
     pad.set_state({"layer": "Conv1"})
-    assert pad.maps.min() < 0 and pad.result["maps"]["signed"]
-    pad._handle_custom_msg({"sample": 6}, [])
-    sample = DigitPad(network)
-    sample.show_sample(6)
-    assert np.array_equal(pad.image, sample.image)
+    assert pad.maps.min() < 0
+    check(pad)
     with pytest.raises(ValueError, match="112 x 112 bytes, got 3"):
         pad.drawing = b"abc"
-
-
-def test_samples_and_labels_of_ones_own(network):
-    (x, _), _ = load_digits28()
-    names = [f"class {k}" for k in range(10)]
-    pad = DigitPad(network, samples={"mine": x[0], "yours": x[1]}, labels=names, layer="Pool1")
-    assert [sample["label"] for sample in pad.samples] == ["mine", "yours"]
-    pad.show_sample("yours")
     check(pad)
-    assert pad.answer in names and pad.answer in repr(pad)
-    assert [s["label"] for s in DigitPad(network, samples=x[:3]).samples] == ["0", "1", "2"]
+
+
+BYTES = (bytes(40) + bytes(range(32)) + bytes(40)) * 112  # as long as a drawing
+MESSAGES = [
+    *[{"method": "update", "state": {"layer": value}} for value in ("Affine2", "", 7, None, [])],
+    *[{"method": "update", "state": {"choice": value}} for value in ("mine", "", 7, None, {})],
+    *[{"method": "update", "state": {"why": value}} for value in ("yes", 2, None, [True])],
+    *[
+        {"method": "update", "state": {"drawing": value}}
+        for value in (None, "ink", 12544, 10**15, [0] * 12544, {"a": 1}, BYTES.decode("latin-1"))
+    ],
+    {"method": "update", "state": {"choice": "untrained", "layer": "Affine9", "why": True}},
+    {"method": "update", "state": {"layer": "Pool1", "drawing": "ink"}},
+    {"method": "update", "state": {"result": {}, "look": 3, "_esm": "", "networks": {}, "box": 1}},
+    *[{"method": "update", "state": value} for value in (None, 5, "why", ["layer"], [["why", 1]])],
+    *[
+        {"method": "update", "state": {}, "buffer_paths": value}
+        for value in ([["drawing"]], [["drawing", 0]], [[]], [3], "drawing", 3, [[["drawing"]]])
+    ],
+    *[{"method": value} for value in ("update", "custom", "burn", None, 3, [])],
+    {"method": "custom", "content": {"sample": 3}},
+    {"state": {"layer": "Pool1"}},
+    {},
+    None,
+    5,
+    [],
+    "update",
+]
+
+
+HUGE = memoryview(bytes(10**7))
+
+
+@pytest.mark.parametrize("buffers", [[], [memoryview(b"abc")], [HUGE]], ids=["none", "3", "huge"])
+def test_messages_that_make_no_sense_change_nothing(network, caplog, capsys, buffers):
+    pad = DigitPad({"trained": network, "untrained": SimpleConvNet(rng=0)})
+    pad.show_sample(3)
+    result, drawing = pad.result, pad.drawing
+    for data in MESSAGES:
+        pad._handle_msg({"content": {"data": data}, "buffers": buffers})
+        state = pad.result, pad.drawing, pad.choice, pad.layer, pad.why
+        assert state == (result, drawing, "trained", "Relu1", False), data
+    state = {"choice": "untrained", "layer": "Conv1", "why": True}
+    message = {"method": "update", "state": state, "buffer_paths": [["drawing"]]}
+    pad._handle_msg({"content": {"data": message}, "buffers": [memoryview(BYTES)]})
+    check(pad)
+    assert pad.drawing == BYTES and pad.network is not network and pad.why
+    assert not caplog.records and capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({"labels": "abc"}, "3 labels for 10 classes"),
-        ({"layer": "Affine1"}, "no maps of 'Affine1'"),
-        ({"box": 29}, "a box of 29"),
-        ({"samples": [np.ones((2, 3, 3))]}, "picture is an array"),
-    ],
+    "message", [{}, {"content": {}}, {"content": None}, {"content": {"data": 1}}]
 )
-def test_impossible_arguments(network, arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        DigitPad(network, **arguments)
+def test_nor_do_frames_without_a_message(network, caplog, message):
+    pad = DigitPad(network)
+    pad._handle_msg(message)
+    pad.show_sample(3)
+    check(pad)
+    assert not caplog.records
+
+
+def test_a_menu_of_networks(network):
+    deep = cnnlib.load_trained("deep")
+    small = SimpleConvNet((1, 20, 24), {"filter_num": 2}, hidden_size=5, output_size=3, rng=0)
+    networks = {"yours": network, "MNIST's": deep, "small": small}
+    pad = DigitPad(networks)
+    pad.show_sample(2)
+    drawing = pad.drawing
+    seen = set()
+    for name in (*networks, "yours"):
+        pad.choice = name
+        check(pad)
+        assert pad.network is networks[name] and pad.drawing == drawing
+        assert pad.result["menus"]["choice"] == [name, list(networks)]
+        assert len(pad.result["bars"]) == (3 if name == "small" else 10)
+        seen.add(pad.result["maps"]["pixels"])
+    assert len(seen) == 3
+    pad.choice, pad.layer = "MNIST's", "Conv6"
+    pad.choice = "yours"  # it has no Conv6
+    assert pad.layer == "Relu1"
+    check(pad)
+    with pytest.raises(ValueError, match=r"choice must be one of \['yours', .*got 'mine'"):
+        pad.choice = "mine"
+    assert pad.choice == "yours"
+    assert DigitPad(network).result["menus"]["choice"][1] == ["the network"]
+
+
+def covered(pad, p, q):
+    """What the answer loses with 5 x 5 pixels of the network's picture covered."""
+    x = pad.centred.astype(pad.network.dtype)
+    x[:, 2 * p : 2 * p + 5, 2 * q : 2 * q + 5] = 0
+    return pad.probabilities.max() - pad.network.probabilities(x[np.newaxis])[0, pad.answer]
+
+
+@pytest.mark.parametrize("digit", [0, 3, 5])
+def test_why_covers_the_network_s_picture(network, digit):
+    pad = DigitPad(network)
+    pad.why = True
+    assert pad.lost is None and "lost" not in pad.result
+    pad.show_sample(digit)
+    assert pad.lost.shape == (12, 12)
+    worst = np.unravel_index(pad.lost.argmax(), pad.lost.shape)
+    for p, q in (worst, (0, 0), (5, 5), (11, 6)):
+        assert pad.lost[p, q] == pytest.approx(max(covered(pad, p, q), 0), abs=1e-5)
+    most = pad.lost.max()
+    assert most > 0.02
+    sent = np.frombuffer(pad.result["lost"]["pixels"], np.int8).reshape(12, 12)
+    assert np.abs(sent / 127 * most - pad.lost).max() <= 0.51 / 127
+    texts = pad.result["texts"]
+    assert texts["reason"] == f"Why {pad.answer}? Cover 5 × 5 pixels there, and"
+    sure = 100 * pad.probabilities.max()
+    assert texts["most"] == f"{100 * most:.1f} % of its {sure:.1f} %"
+    pad.why = False
+    assert pad.lost is None and "lost" not in pad.result and pad.result["texts"]["reason"] == ""
+    assert pad.result["places"]["legend"] == "visibility: hidden"
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (50, 20)])
+def test_why_lies_over_the_ink_that_it_covers(network, corner):
+    """A cover without any ink takes nothing: what is lost lies where the small digit was drawn."""
+    _, (x, t) = load_digits28()
+    drawing = np.zeros((112, 112))
+    row, column = corner
+    drawing[row : row + 56, column : column + 56] = np.kron(x[t == 3][0, 0], np.ones((2, 2)))
+    pad = DigitPad(network)
+    pad.why, pad.image = True, drawing
+    top, left, height, width = (
+        float(side) * 1.12 for side in re.findall(r"([-\d.]+)%", pad.result["places"]["lost"])
+    )
+    rows = top + height / 12 * (np.arange(12) + 0.5)
+    columns = left + width / 12 * (np.arange(12) + 0.5)
+    reach = 2.5 * pad.box[2] / ink_box(pad.centred)[2] + 1  # half a cover, in the drawing
+    assert pad.lost.max() > 0.02
+    for p, q in zip(*np.nonzero(pad.lost > 1e-6), strict=True):
+        near = drawing[
+            max(0, round(rows[p] - reach)) : round(rows[p] + reach),
+            max(0, round(columns[q] - reach)) : round(columns[q] + reach),
+        ]
+        assert near.any(), (p, q)
+
+
+def test_why_of_a_network_that_does_not_care_stays_pale():
+    """An untrained network loses next to nothing anywhere: no cover may look decisive."""
+    pad = DigitPad(SimpleConvNet(rng=0))
+    pad.why = True
+    pad.show_sample(3)
+    assert 0 < pad.lost.max() < 0.001
+    assert np.frombuffer(pad.result["lost"]["pixels"], np.int8).max() < 13
+    assert pad.result["texts"]["most"].startswith("1.0 % of its ")
 
 
 def test_impossible_settings(network):
-    with pytest.raises(ValueError, match=r"\(3, 28, 28\)"):
-        DigitPad(SimpleConvNet((3, 28, 28), rng=0))
+    with pytest.raises(ValueError, match=r"the pad needs images \(1, H, W\).*\(3, 28, 28\)"):
+        DigitPad({"gray": network, "colour": SimpleConvNet((3, 28, 28), rng=0)})
+    with pytest.raises(ValueError, match=r"5 x 5 and more.*tiny has .*\(1, 4, 4\)"):
+        DigitPad({"tiny": SimpleConvNet((1, 4, 4), {"filter_size": 1}, rng=0)})
     pad = DigitPad(network)
     with pytest.raises(ValueError, match="no sample 11"):
         pad.show_sample(11)
-    with pytest.raises(ValueError, match="no maps of"):
+    with pytest.raises(ValueError, match=r"layer must be one of \['Conv1', .*got 'Affine2'"):
         pad.layer = "Affine2"
     assert pad.layer == "Relu1"
 
@@ -224,9 +362,9 @@ def test_scores_that_are_not_finite_are_no_answer(name, value):
     pad.refresh()
     assert pad.answer is pad.probabilities is pad.maps is None and pad.box is not None
     result = pad.result
-    assert result["answer"] is None and result["shares"] == result["texts"] == []
-    assert result["said"] == "No answer: the scores are not finite"
-    assert "pixels" not in result["maps"] and "range" not in result["maps"]
+    assert result["answer"] is None and result["bars"] == [["", 0]] * 10
+    assert result["texts"]["said"] == "No answer: the scores are not finite"
+    assert not any(result["maps"]["pixels"]) and "from" not in result["texts"]["maps-title"]
     assert repr(pad) == ("DigitPad for images (1, 28, 28): No answer: the scores are not finite")
     texts = [text.get_text() for text in pad.figure.axes[0].texts]
     assert texts[0] == "No answer: the scores are not finite"
@@ -234,11 +372,13 @@ def test_scores_that_are_not_finite_are_no_answer(name, value):
     assert not any("%" in text or "nan" in text for text in [*texts, pad.figure.alt])
     for layer in pad.layers:
         pad.layer = layer
+    pad.why = True
+    assert pad.lost is None
     pad.clear()
-    assert pad.result["said"] == "Draw a digit"
+    assert pad.result["texts"]["said"] == "Draw a digit"
     network.params[name][...] = kept
     pad.show_sample(0)
-    assert pad.answer == answer and pad.result["said"].startswith(f"{answer}, with ")
+    assert pad.answer == answer and pad.result["texts"]["said"].startswith(f"{answer}, with ")
 
 
 def test_saved_notebooks_show_text_and_picture(network):
@@ -256,9 +396,10 @@ def test_saved_notebooks_show_text_and_picture(network):
 
 def test_a_result_is_plain_data(network):
     pad = DigitPad(network)
+    pad.why = True
     pad.show_sample(4)
-    result = {**pad.result, "input": None, "maps": {**pad.result["maps"], "pixels": None}}
-    json.dumps(result)
+    planes = {name: {**pad.result[name], "pixels": None} for name in ("input", "maps", "lost")}
+    json.dumps({**pad.result, **planes})
 
 
 def test_the_figure_says_what_comes_next():

@@ -350,6 +350,16 @@ WRONG = {
         ("z.T @ dscores", "(dscores.T @ z).reshape(-1, len(b2))", "dW2"),
         (") / N", ") / N / N", "divided by N twice"),
     ],
+    "learning_rate": [
+        ("held.mean", "test.mean", "chosen by the test digits"),
+        ("test.mean", "held.mean", "had a part in the choice"),
+        ("held.mean", "held.max", "one lucky seed"),
+        ("test.mean", "test.max", "the best seed is reported"),
+        ("rates[best]", "best", "the position is returned"),
+        ("axis=1", "axis=0", "the rate: Got"),
+        ("argmax", "argmin", "the rate: Got"),
+        ("rates[best], ", "", "Expected 2 values"),
+    ],
     "diagonal_filter": [
         ("])", "])[::-1]", "the other diagonal"),
         ("])", "]) * -1", "signs are exchanged"),
@@ -648,11 +658,11 @@ def count_by_a_network(input_dim, layers):
     network.weight_init_std, network.gain = 0.01, None
     for number, (kind, *settings) in enumerate(layers):
         if kind == "conv":
-            network._add_convolution(f"layer {number}", *settings)
+            network.add_convolution(f"layer {number}", *settings)
         elif kind == "pool":
-            network._add(f"layer {number}", Pooling(settings[0], settings[0], settings[1]))
+            network.add(f"layer {number}", Pooling(settings[0], settings[0], settings[1]))
         elif kind == "affine":
-            network._add_affine(f"layer {number}", *settings)
+            network.add_affine(f"layer {number}", *settings)
     return sum(p.size for p in network.params.values())
 
 
@@ -733,6 +743,12 @@ REWRITES = {
     "parameter_count": [count_by_a_network],
     "network_gradient": [gradient_by_parameter_layers],
     "three_bugs": [],
+    "learning_rate": [
+        lambda rates, held, test: max(
+            (sum(h) / len(h), rate, sum(t) / len(t))
+            for rate, h, t in zip(rates, held, test, strict=True)
+        )[1:]
+    ],
     "diagonal_filter": [
         3 * np.eye(3) - 1,
         np.array([[1, -1, 0], [-1, 1, -1], [0, -1, 1]]),

@@ -1,14 +1,12 @@
 """Pictures of section 7.2: operations as a whole, tables of sizes, blocks, photographs."""
 
-import itertools
 import re
 
 import numpy as np
 import pytest
 
 from cnnlib import naive
-from cnnlib.figures import blocks, convolution, learning, responses, style
-from cnnlib.windows import conv_output_size
+from cnnlib.figures import charts, convolution, curves, seeing, style
 
 from .test_figures import check as check_figure
 from .test_figures import check_layout, texts
@@ -50,29 +48,26 @@ CASES = {
     "operation on 28 x 28": (convolution.operation, (ints(28, 28), ints(5, 5), 1)),
     "operation of 3 channels": (convolution.operation, (ints(3, 4, 4), ints(3, 3, 3))),
     "operation of 4 channels": (convolution.operation, (ints(4, 5, 5), ints(4, 3, 3), 2)),
+    "as_matrix": (convolution.as_matrix, (ints(3, 3), (4, 4))),
     "flipping": (convolution.flipping, (X4, W3)),
     "flipping, flat": (convolution.flipping, (ints(6, 6), ints(1, 4))),
     "flipping, symmetric": (convolution.flipping, (X4, np.ones((2, 2)))),
-    "dividing": (convolution.dividing, (28,)),
-    "dividing, padded": (convolution.dividing, (4, 3)),
-    "dividing 1": (convolution.dividing, (1,)),
-    "dividing, large": (convolution.dividing, (512, 0, 11, 9)),
-    "block": (blocks.blocks, (64, 64, 64, 1, 1, 1, 1, 0, 1, False)),
-    "blocks without bias": (blocks.blocks, (64, 64, 64, 64, 11, 11, 4, 5, 1, False)),
-    "blocks of a batch": (blocks.blocks, (16, 32, 32, 32, 5, 5, 1, 0, 64)),
-    "photograph": (responses.photograph, (RNG.random((150, 128)), EDGE)),
-    "photograph, blurred": (responses.photograph, (RNG.random((150, 128)), np.full((5, 5), 0.04))),
-    "photograph, small": (responses.photograph, (RNG.random((9, 5)), [[1.5]])),
-    "photograph, black": (responses.photograph, (np.zeros((9, 5)), EDGE)),
-    "mixing": (responses.mixing, (RNG.random((3, 75, 64)), [0.3, 0.6, 0.1])),
-    "mixing, signed": (responses.mixing, (RNG.random((3, 75, 64)), [1, -1, 0])),
-    "mixing nothing": (responses.mixing, (np.zeros((3, 150, 300)), [0, 0, 0])),
-    "accuracies": (learning.accuracies, ({"one": {"a": 0, "b": 1}, "two": {"a": 0.53, "b": 0.1}},)),
-    "accuracy": (learning.accuracies, ({"a long name of a network": {"as it is": 0.991}},)),
-    "learning": (learning.filter_learning, (EDGE, RNG.normal(size=(31, 3, 3)), STEPS, 30)),
-    "learning, first": (learning.filter_learning, ([[1]], [[[0]]], [0.5], 0)),
-    "learning nothing": (learning.filter_learning, ([[1]], [[[1]]], [1], 0)),
-    "learning, large": (learning.filter_learning, (ints(5, 5), ints(31, 5, 5) * -9, STEPS, 1)),
+    "block": (convolution.blocks, (64, 64, 64, 1, 1, 1, 1, 0, 1, False)),
+    "blocks without bias": (convolution.blocks, (64, 64, 64, 64, 11, 11, 4, 5, 1, False)),
+    "blocks of a batch": (convolution.blocks, (16, 32, 32, 32, 5, 5, 1, 0, 64)),
+    "photograph": (seeing.photograph, (RNG.random((150, 128)), EDGE)),
+    "photograph, blurred": (seeing.photograph, (RNG.random((150, 128)), np.full((5, 5), 0.04))),
+    "photograph, small": (seeing.photograph, (RNG.random((9, 5)), [[1.5]])),
+    "photograph, black": (seeing.photograph, (np.zeros((9, 5)), EDGE)),
+    "mixing": (seeing.mixing, (RNG.random((3, 75, 64)), [0.3, 0.6, 0.1])),
+    "mixing, signed": (seeing.mixing, (RNG.random((3, 75, 64)), [1, -1, 0])),
+    "mixing nothing": (seeing.mixing, (np.zeros((3, 150, 300)), [0, 0, 0])),
+    "accuracies": (charts.accuracies, ({"one": {"a": 0, "b": 1}, "two": {"a": 0.53, "b": 0.1}},)),
+    "accuracy": (charts.accuracies, ({"a long name of a network": {"as it is": 0.991}},)),
+    "learning": (curves.filter_learning, (EDGE, RNG.normal(size=(31, 3, 3)), STEPS, 30)),
+    "learning, first": (curves.filter_learning, ([[1]], [[[0]]], [0.5], 0)),
+    "learning nothing": (curves.filter_learning, ([[1]], [[[1]]], [1], 0)),
+    "learning, large": (curves.filter_learning, (ints(5, 5), ints(31, 5, 5) * -9, STEPS, 1)),
 }
 
 
@@ -103,7 +98,8 @@ def test_operation_adds_the_channels():
     x, W = ints(3, 5, 4), ints(3, 2, 3)
     out = naive.convolve(x[None].astype(float), W[None])[0, 0]
     figure = convolution.operation(x, W)
-    assert numbers(figure, "") == [*x[0].flat, *W[0].flat]  # in front: channel 0
+    assert numbers(figure, "input x") == [*x[0].flat]  # in front: channel 0
+    assert numbers(figure, "filter W") == [*W[0].flat]
     assert numbers(figure, "output") == [*out.flat]
     assert "(3, 5, 4)" in figure.alt
 
@@ -116,19 +112,12 @@ def test_flipping_is_the_convolution_of_another_library():
     assert both[len(both) // 2 :] == [*signal.convolve2d(x, W, mode="valid").flat]
 
 
-@pytest.mark.parametrize(("size", "pad"), [*itertools.product(range(1, 33, 3), range(4))])
-def test_dividing_says_what_the_formula_says(size, pad):
-    figure = convolution.dividing(size, pad)
-    cells = [t for t in texts(figure) if t.get_gid() in ("output", "window", "padding")][: 11 * 6]
-    for text, (S, FH) in zip(cells, itertools.product(range(1, 7), range(1, 12)), strict=True):
-        room = size + 2 * pad - FH
-        if room < 0:
-            assert text.get_text() == "–"
-            continue
-        out = conv_output_size(size, FH, S, pad)
-        rest = room % S
-        assert text.get_text() == (f"{out} (+{rest})" if rest else str(out))
-        assert text.get_gid() == ("window" if rest else "output")
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 3)])
+def test_the_matrix_times_the_flattened_image_is_the_convolution(shape):
+    x, W = ints(*shape), ints(3, 2)
+    tied = np.array(numbers(convolution.as_matrix(W, shape), "convolution"))
+    out = tied.reshape(-1, x.size) @ x.ravel()
+    assert np.array_equal(out, naive.convolve(x[None, None] * 1.0, W[None, None] * 1.0).ravel())
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -136,7 +125,7 @@ def test_dividing_says_what_the_formula_says(size, pad):
 @pytest.mark.parametrize("FN", [1, 3, 64])
 @pytest.mark.parametrize("C", [1, 64])
 def test_blocks_carry_the_shapes(C, FN, N, bias):
-    figure = blocks.blocks(C, 16, 12, FN, 5, 3, 1, 1, N, bias)
+    figure = convolution.blocks(C, 16, 12, FN, 5, 3, 1, 1, N, bias)
     check(figure)
     written = [t.get_text() for t in texts(figure)]
     batch = (N,) if N > 1 else ()
@@ -149,26 +138,26 @@ def test_blocks_carry_the_shapes(C, FN, N, bias):
 
 def test_a_flat_area_is_multiplied_by_the_sum_of_the_filter():
     image = np.full((9, 9), 0.5)
-    assert "add up to 0" in responses.photograph(image, EDGE).alt
-    assert "signed" in responses.photograph(image, EDGE).alt
-    assert "brightness" in responses.photograph(image, [[1]]).alt
-    assert "2 times" in responses.photograph(image, [[1, 1]]).axes[0].texts[0].get_text()
+    assert "add up to 0" in seeing.photograph(image, EDGE).alt
+    assert "signed" in seeing.photograph(image, EDGE).alt
+    assert "brightness" in seeing.photograph(image, [[1]]).alt
+    assert "2 times" in seeing.photograph(image, [[1, 1]]).axes[0].texts[0].get_text()
 
 
 def test_mixing_writes_its_weights():
-    figure = responses.mixing(RNG.random((3, 9, 8)), [0.3, -0.6, 0.1])
+    figure = seeing.mixing(RNG.random((3, 9, 8)), [0.3, -0.6, 0.1])
     assert numbers(figure, "weight") == [0.3, -0.6, 0.1]
 
 
 def test_accuracies_are_written():
-    figure = learning.accuracies({"net": {"as written": 0.826, "shuffled": 0.5}}, "A message")
+    figure = charts.accuracies({"net": {"as written": 0.826, "shuffled": 0.5}}, "A message")
     assert {"83 %", "50 %", "net", "shuffled", "A message"} <= {t.get_text() for t in texts(figure)}
 
 
 def test_a_filter_is_found_when_it_is_near():
     filters = np.stack([EDGE * 0.5, EDGE + 0.01])
     for step, sign in ((0, "≠"), (1, "≈")):
-        figure = learning.filter_learning(EDGE, filters, [1, 0.1], step)
+        figure = curves.filter_learning(EDGE, filters, [1, 0.1], step)
         assert sign in {t.get_text() for t in texts(figure)}
 
 
@@ -181,16 +170,16 @@ def test_a_filter_is_found_when_it_is_near():
         (convolution.operation, (ints(2, 4, 4), ints(2, 3, 3), 0, 1, 1), "without padding"),
         (convolution.operation, (X4, ints(5, 5)), "does not fit"),
         (convolution.flipping, (X4[0], W3), "2-D"),
-        (responses.photograph, (RNG.random((3, 9, 9)), EDGE), "2-D"),
-        (responses.mixing, (RNG.random((4, 9, 9)), [1, 1, 1]), "must be"),
-        (responses.mixing, (RNG.random((3, 9, 9)), [1, 1]), "one weight"),
-        (learning.accuracies, ({},), "at least one"),
-        (learning.accuracies, ({"one": {"a": 1}, "two": {"b": 1}},), "the same cases"),
-        (learning.accuracies, ({"one": {"a": 1.2}},), "between 0 and 1"),
-        (learning.accuracies, ({"one": dict.fromkeys("abcde", 1)},), "at most 4"),
-        (learning.filter_learning, (EDGE, [EDGE], [1, 1], 0), "expected 2 filters"),
-        (learning.filter_learning, (EDGE, [EDGE], [1], 1), "0 to 0"),
-        (learning.filter_learning, (EDGE, [EDGE], [0.0], 0), "positive"),
+        (seeing.photograph, (RNG.random((3, 9, 9)), EDGE), "2-D"),
+        (seeing.mixing, (RNG.random((4, 9, 9)), [1, 1, 1]), "must be"),
+        (seeing.mixing, (RNG.random((3, 9, 9)), [1, 1]), "one weight"),
+        (charts.accuracies, ({},), "at least one"),
+        (charts.accuracies, ({"one": {"a": 1}, "two": {"b": 1}},), "the same cases"),
+        (charts.accuracies, ({"one": {"a": 1.2}},), "between 0 and 1"),
+        (charts.accuracies, ({"one": dict.fromkeys("abcde", 1)},), "1 to 4"),
+        (curves.filter_learning, (EDGE, [EDGE], [1, 1], 0), "expected 2 filters"),
+        (curves.filter_learning, (EDGE, [EDGE], [1], 1), "0 to 0"),
+        (curves.filter_learning, (EDGE, [EDGE], [0.0], 0), "positive"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(function, arguments, sentence):

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 
 from cnnlib import AlexNet, LeNet, LocalResponseNormalization, Relu, Sigmoid
-from cnnlib.classics import C3_TABLE, LeNet5, ScaledTanh, Subsampling
+from cnnlib.classics import LeNet5, ScaledTanh, Subsampling
 from cnnlib.figures import (
-    architecture,
-    comparison,
-    input_size,
-    normalization,
-    squashing,
-    style,
-    subsampling,
+    charts,
+    convolution,
+    curves,
+    pooling,
+    structure,
 )
 from cnnlib.networks import LayerRow
 from cnnlib.windows import conv_output_size, uncovered_size
@@ -64,48 +62,39 @@ def normalised(maps, **constants):
 
 
 CASES = {
-    "volumes, LeNet-5": (architecture.volumes, (LeNet5(rng=0).summary(),)),
-    "volumes, LeNet": (architecture.volumes, (LeNet(rng=0).summary(), "LeNet")),
-    "volumes, AlexNet": (architecture.volumes, (short(ALEXNET),)),
-    "volumes, small AlexNet": (architecture.volumes, (AlexNet.small(rng=0).summary(),)),
-    "volumes, two": (architecture.volumes, ([("input", (4,), 0), ("Affine1", (2,), 10)],)),
-    "costs, LeNet-5": (architecture.costs, (LeNet5(rng=0).table(),)),
-    "costs, AlexNet": (architecture.costs, (ALEXNET,)),
-    "costs, one": (architecture.costs, (ALEXNET[1:2], "One layer")),
-    "then and now": (
-        architecture.then_and_now,
-        (
-            {"images": (60_000, 1_200_000), "sum": (1.2e12, 2.3e17)},
-            ("LeNet-5, 1998", "AlexNet, 2012"),
-        ),
-    ),
-    "curve": (comparison.curves, ({"a": [0.5]}, "epoch", "loss", "One point")),
+    "volumes, LeNet-5": (structure.volumes, (LeNet5(rng=0).summary(),)),
+    "volumes, LeNet": (structure.volumes, (LeNet(rng=0).summary(), "LeNet")),
+    "volumes, AlexNet": (structure.volumes, (short(ALEXNET),)),
+    "volumes, small AlexNet": (structure.volumes, (AlexNet.small(rng=0).summary(),)),
+    "volumes, two": (structure.volumes, ([("input", (4,), 0), ("Affine1", (2,), 10)],)),
+    "costs, LeNet-5": (charts.costs, (LeNet5(rng=0).table(),)),
+    "costs, AlexNet": (charts.costs, (ALEXNET,)),
+    "costs, one": (charts.costs, (ALEXNET[1:2], "One layer")),
+    "curve": (curves.comparison, ({"a": [0.5]}, "epoch", "loss", "One point")),
     "curves, percent": (
-        comparison.curves,
+        curves.comparison,
         ({k: RNG.random((3, 6)) for k in "abcd"}, "epoch", "accuracy", "Four"),
         {"scale": "percent", "dashed": ["b"]},
     ),
     "curves, close": (
-        comparison.curves,
+        curves.comparison,
         ({k: [0.1, 0.99] for k in ("sigmoid", "scaled tanh", "ReLU")}, "epoch", "a", "Level"),
         {"scale": "percent"},
     ),
     "curves, low": (
-        comparison.curves,
+        curves.comparison,
         ({k: [0.5, 0.0] for k in "abcd"}, "epoch", "accuracy", "At the ground"),
         {"scale": "percent"},
     ),
     "curves, log": (
-        comparison.curves,
+        curves.comparison,
         ({"sigmoid": 10.0 ** -np.arange(21), "ReLU": np.ones(21)}, "layers", "gradient", "Fades"),
         {"scale": "log", "first": 0},
     ),
-    "curves, negative": (comparison.curves, ({"a": -RNG.random(40)}, "step", "score", "Below")),
-    "table of C3": (subsampling.connections, (C3_TABLE,)),
-    "small table": (subsampling.connections, ([[True]], 0)),
-    "normalised": (normalization.neighbours, (MAPS, normalised(MAPS, alpha=1.0), 12, 2)),
-    "normalised, few": (normalization.neighbours, (MAPS[:3], MAPS[:3] / 2, 0, 5, (3, 4))),
-    "normalised, dark": (normalization.neighbours, (0 * MAPS[:6], 0 * MAPS[:6], 5, 0)),
+    "curve, long": (curves.comparison, ({"a": RNG.random(40)}, "step", "score", "Without marks")),
+    "normalised": (charts.neighbours, (MAPS, normalised(MAPS, alpha=1.0), 12, 2)),
+    "normalised, few": (charts.neighbours, (MAPS[:3], MAPS[:3] / 2, 0, 5)),
+    "normalised, dark": (charts.neighbours, (0 * MAPS[:6], 0 * MAPS[:6], 5, 0)),
 }
 
 
@@ -119,7 +108,7 @@ def test_every_figure_fits_its_card(case):
 
 @pytest.mark.parametrize("table", [LeNet5(rng=0).table(), ALEXNET], ids=["LeNet-5", "AlexNet"])
 def test_volumes_say_shapes_and_counts_of_the_network(table):
-    figure = architecture.volumes(short(table))
+    figure = structure.volumes(short(table))
     total = sum(row.parameters for row in table)
     assert shown(figure)[0] == f"{total:,} numbers to learn"
     for row in table:
@@ -131,7 +120,7 @@ def test_volumes_say_shapes_and_counts_of_the_network(table):
 
 
 def test_a_volume_is_as_long_as_the_root_of_its_sizes():
-    figure = architecture.volumes(short(ALEXNET))
+    figure = structure.volumes(short(ALEXNET))
     fronts = [c.get_paths()[0].vertices for c in figure.axes[0].collections[1::2]]
     high = [np.ptp(front[:, 1]) for front in fronts]
     assert high[0] / high[1] == pytest.approx(np.sqrt(227 / 55))
@@ -139,7 +128,7 @@ def test_a_volume_is_as_long_as_the_root_of_its_sizes():
 
 
 def test_costs_are_drawn_as_shares_of_all():
-    figure = architecture.costs(ALEXNET)
+    figure = charts.costs(ALEXNET)
     drawn = np.array([p.get_width() for p in patches(figure, "share")]).reshape(-1, 2) / 180
     counts = np.array([r[3:] for r in ALEXNET if r.parameters], float)
     assert np.allclose(drawn, counts / counts.sum(axis=0))
@@ -148,15 +137,10 @@ def test_costs_are_drawn_as_shares_of_all():
     assert shown(figure)[0] == title
 
 
-def test_then_and_now_writes_the_ratio():
-    figure = architecture.then_and_now({"images": (60_000, 1_200_000)}, ("1998", "2012"))
-    assert by_gid(figure, "images") == ["x 20"]
-
-
 @pytest.mark.parametrize(("size", "pad"), list(itertools.product(range(211, 244), range(4))))
 def test_the_end_of_the_row_over_its_whole_grid(size, pad):
     windows = WINDOWS | {"Conv1": (11, 4, pad)}
-    figure = input_size.end_of_row(size, windows, 256)
+    figure = convolution.end_of_row(size, windows, 256)
     expected = size
     for name, window in windows.items():
         unread = uncovered_size(expected, *window)
@@ -175,7 +159,7 @@ def test_the_end_of_the_row_over_its_whole_grid(size, pad):
 @pytest.mark.parametrize("x", range(-6, 7))
 def test_activations_say_value_and_slope(x):
     layers = {"sigmoid": Sigmoid(), "scaled tanh": ScaledTanh(), "ReLU": Relu()}
-    figure = squashing.activations(layers, x)
+    figure = curves.activations(layers, x)
     check(figure)
     check_layout(figure)
     sigmoid, tanh = 1 / (1 + np.exp(-x)), np.tanh(2 * x / 3)
@@ -196,73 +180,70 @@ def test_subsampling_steps(strength, bias):
     layer = Subsampling(np.array([strength / 4]), np.array([float(bias)]))
     sums = layer.forward(x[np.newaxis, np.newaxis])
     out = ScaledTanh().forward(sums)
-    figure = subsampling.steps(x, sums[0, 0], out[0, 0])
+    figure = pooling.steps(x, sums[0, 0], out[0, 0])
     check(figure)
     check_layout(figure)
     share = round(100 * (np.abs(out) > 0.9 * 1.7159).mean())
     assert shown(figure)[0].startswith(f"{share} % of the units")
 
 
-@pytest.mark.parametrize("chosen", range(16))
-def test_connections_are_those_of_the_table(chosen):
-    figure = subsampling.connections(C3_TABLE, chosen)
-    check(figure)
-    for f, c in np.ndindex(C3_TABLE.shape):
-        assert bool(by_gid(figure, f"seen[{f},{c}]")) == C3_TABLE[f, c]
-    seen = ", ".join(map(str, np.flatnonzero(C3_TABLE[chosen])))
-    assert shown(figure)[0].endswith(f"maps: {seen}")
-
-
 @pytest.mark.parametrize(("channel", "reach"), list(itertools.product((0, 14, 29), (0, 2, 6))))
 def test_neighbours_draw_what_the_layer_gives(channel, reach):
     after = normalised(MAPS, n=2 * reach + 1, k=1.0, alpha=0.1)
-    figure = normalization.neighbours(MAPS, after, channel, reach)
+    figure = charts.neighbours(MAPS, after, channel, reach)
     check(figure)
     row, column = np.unravel_index(MAPS[channel].argmax(), (24, 24))
     before, left = MAPS[:, row, column], after[:, row, column]
-    high = max(before.max(), left.max())
+    chart = figure.axes[-1]
+    assert chart.get_ylim()[1] > max(before.max(), left.max())
     for name, values in (("before", before), ("after", left)):
-        tall = [-p.get_height() for p in patches(figure, name)]
-        assert np.allclose(tall, normalization.CHART * values / high)
+        tall = [p.get_height() for p in chart.patches if p.get_gid() == name]
+        assert np.allclose(tall, values)
     kept = 100 * left[channel] / before[channel]
     assert f"channel {channel} keeps {kept:.0f} %" in shown(figure)[0]
-    (ground,) = patches(figure, "ground")
-    pitch = ground.get_width() / (min(29, channel + reach) - max(0, channel - reach) + 1)
-    assert pitch * 30 == pytest.approx(style.MAX_WIDTH - 2 * style.MARGIN - 40)
+    (ground,) = (p for p in chart.patches if p.get_gid() == "ground")
+    first, last = max(0, channel - reach), min(29, channel + reach)
+    assert ground.get_x() == first - 0.5 and ground.get_width() == last - first + 1
 
 
 def test_curves_of_several_runs_are_medians_in_a_band():
     runs = np.array([[0.1, 0.2], [0.3, 0.9], [0.2, 0.4]])
-    figure = comparison.curves({"a": runs, "b": [0.5, 0.5]}, "epoch", "y", "Two")
+    figure = curves.comparison({"a": runs, "b": [0.5, 0.5]}, "epoch", "y", "Two")
     ax = figure.axes[1]
     assert np.allclose(ax.lines[0].get_ydata(), [0.2, 0.4])
     assert np.allclose(ax.lines[1].get_ydata(), 0.5)
     (band,) = ax.collections
     corners = band.get_paths()[0].vertices
     assert {0.1, 0.3, 0.2, 0.9} <= set(np.round(corners[:, 1], 6))
-    assert "a 0.40" in shown(figure)
+    assert "a 40 %" in shown(figure)
+
+
+@pytest.mark.parametrize(
+    ("values", "low"), [([0.1, 0.99], 0.1), ([0.873, 0.98], 0.8), ([0.95, 1], 0.9), ([1, 1], 0.9)]
+)
+def test_a_zoomed_axis_of_percents_begins_at_tens_below_its_values(values, low):
+    for zoom, bottom in ((True, low), (False, 0)):
+        ax = curves.comparison({"a": values}, "epoch", "y", "One", zoom=zoom).axes[1]
+        assert np.allclose(ax.get_ylim(), (bottom, 1))
+        assert np.allclose(100 * ax.get_yticks(), np.round(100 * ax.get_yticks()))
 
 
 @pytest.mark.parametrize(
     ("function", "arguments", "sentence"),
     [
-        (architecture.volumes, ([("input", (1, 2, 2), 0)],), "got 1 rows"),
-        (architecture.volumes, (short(ALEXNET) * 3,), "do not fit beside each other"),
-        (architecture.costs, (ALEXNET[2:4],), "no layer of this network"),
-        (architecture.then_and_now, ({"a": (0, 5)}, ("x", "y")), "must be 1 or more"),
-        (architecture.then_and_now, ({"a": (1, 5, 6)}, ("x", "y")), "two names"),
-        (comparison.curves, ({}, "x", "y", "t"), "1 to 4 cases"),
-        (comparison.curves, ({"a": [np.nan]}, "x", "y", "t"), "a: expected numbers"),
-        (comparison.curves, ({"a": []}, "x", "y", "t"), "a: expected numbers"),
-        (input_size.end_of_row, (9, WINDOWS), "does not fit"),
-        (squashing.activations, ({"a": Relu()}, 7), "from -6 to 6, got 7"),
-        (squashing.activations, ({}, 0), "1 to 4 layers"),
-        (subsampling.steps, (MAPS[0], MAPS[0], MAPS[0, :3]), "one shape"),
-        (subsampling.connections, (C3_TABLE[0],), "shape"),
-        (subsampling.connections, (C3_TABLE, 16), "not one of 0..15"),
-        (normalization.neighbours, (-MAPS, MAPS, 0, 1), "never negative"),
-        (normalization.neighbours, (MAPS, MAPS[:3], 0, 1), "before and after"),
-        (normalization.neighbours, (MAPS, MAPS, 30, 1), "got 30, 1"),
+        (structure.volumes, ([("input", (1, 2, 2), 0)],), "got 1 rows"),
+        (structure.volumes, (short(ALEXNET) * 3,), "do not fit beside each other"),
+        (charts.costs, (ALEXNET[2:4],), "no layer of this network"),
+        (curves.comparison, ({}, "x", "y", "t"), "1 to 4 names"),
+        (curves.comparison, ({"a": [np.nan]}, "x", "y", "t"), "a: expected numbers"),
+        (curves.comparison, ({"a": []}, "x", "y", "t"), "a: expected numbers"),
+        (convolution.end_of_row, (9, WINDOWS), "does not fit"),
+        (curves.activations, ({"a": Relu()}, 7), "from -6 to 6, got 7"),
+        (curves.activations, ({}, 0), "1 to 4 names"),
+        (pooling.steps, (MAPS[0], MAPS[0], MAPS[0, :3]), "one shape"),
+        (charts.neighbours, (-MAPS, MAPS, 0, 1), "never negative"),
+        (charts.neighbours, (MAPS, MAPS[:3], 0, 1), "expected maps"),
+        (charts.neighbours, (MAPS, MAPS, 30, 1), "got 30, 1"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(function, arguments, sentence):
@@ -272,6 +253,6 @@ def test_what_cannot_be_drawn_is_said(function, arguments, sentence):
 
 def test_a_scale_of_another_name_is_refused():
     with pytest.raises(ValueError, match="scale must be"):
-        comparison.curves({"a": [1]}, "x", "y", "t", scale="square")
+        curves.comparison({"a": [1]}, "x", "y", "t", scale="linear")
     with pytest.raises(ValueError, match="no place for 0"):
-        comparison.curves({"a": [0, 1]}, "x", "y", "t", scale="log")
+        curves.comparison({"a": [0, 1]}, "x", "y", "t", scale="log")

@@ -105,6 +105,16 @@ def test_the_numbers_of_a_convolution_are_those_written(unit):
     assert list(one.place[1:]) in places.tolist()
 
 
+def test_weights_and_products_are_red_above_zero_and_blue_below():
+    one = journey.unit_of(WAYS[3][1], 22)
+    assert NET.params["W1"][22].min() < 0 < NET.params["W1"][22].max()
+    *_, weights, products = journey.draw_stop(WAYS[3], 1, 22).axes[0].collections
+    for cells, values in ((weights, NET.params["W1"][22, 0]), (products, one.terms)):
+        red, _, blue, _ = cells.get_facecolors().T
+        clear = np.abs(values.ravel()) > 0.05 * np.abs(values).max()
+        assert np.array_equal((red > blue)[clear], (values.ravel() > 0)[clear])
+
+
 @pytest.mark.parametrize(("step", "units"), [(4, 100), (6, 10)])
 def test_the_bars_and_the_bias_of_an_affine_unit_add_up(step, units):
     for unit in range(0, units, 3):
@@ -132,7 +142,7 @@ def test_the_table_of_the_softmax_holds_the_ten_probabilities():
 
 def test_costs_are_written():
     words = " ".join(t.get_text() for t in texts(journey.draw_stop(WAYS[0], 1)))
-    assert "30 filters x 25 weights x 576 places = 432,000 multiplications" in words
+    assert "30 filters x 25 weights x 576 positions = 432,000 multiplications" in words
     words = " ".join(t.get_text() for t in texts(journey.draw_stop(WAYS[0], 3)))
     comparisons = 3 * WAYS[0][3].out.size
     assert (

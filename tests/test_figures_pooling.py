@@ -52,12 +52,6 @@ CASES = {
     "shift of a picture": (pooling.shift_effect, (RNG.random((28, 28)), RNG.random((28, 28)), 4)),
     "shift, averaged": (pooling.shift_effect, (TABLE, TABLE[::-1], 2, 2, "average")),
     "shift, wide": (pooling.shift_effect, (TABLE[:2], TABLE[1:3], 2)),
-    "curves": (
-        pooling.change_curves,
-        ([1, 2, 3], {"no pooling": [[0.3, 0.6, 0.9]], "2 x 2": [[0.2, 0.5, 0.7]]}),
-    ),
-    "curves, level": (pooling.change_curves, ([1, 2], {k: [[0.5, 0.5]] for k in "abcd"})),
-    "curve of nothing": (pooling.change_curves, ([1, 2], {"no pooling": [[0, 0]]})),
     "modes": (pooling.max_against_average, ({"sparse": np.eye(12), "smooth": TABLE}, 3)),
     "modes, 1": (pooling.max_against_average, ({"zero": np.zeros((4, 6))}, 1)),
 }
@@ -97,16 +91,6 @@ def test_shift_effect_says_how_much_has_changed():
     assert title(pooling.shift_effect(ONE, ONE, 2)).startswith("Nothing has moved")
 
 
-def test_change_curves_draw_medians_and_do_not_promise_what_is_not_there():
-    falling = {"no pooling": [[0.3, 0.6], [0.5, 0.6], [0.4, 0.8]], "2 x 2": [[0.2, 0.3]]}
-    figure = pooling.change_curves([1, 2], falling)
-    lines = figure.axes[1].lines
-    assert np.allclose(lines[0].get_ydata(), [0.4, 0.6])
-    assert title(figure) == "The larger the window, the less a move changes"
-    level = pooling.change_curves([1, 2], {"no pooling": [[0.3, 0.6]], "2 x 2": [[0.3, 0.7]]})
-    assert title(level) == "What a move changes"
-
-
 def test_max_keeps_a_lone_peak_and_the_mean_divides_it():
     peak = np.zeros((6, 6))
     peak[2, 3] = 1
@@ -122,7 +106,6 @@ def test_max_keeps_a_lone_peak_and_the_mean_divides_it():
         (pooling.gradient_step, (X4, X4[:2, :2], 2, 2, 2, 0, "max", -1), "steps 0 to 3"),
         (pooling.shift_effect, (X4, TABLE, 2), "one shape"),
         (pooling.shift_effect, (np.zeros((4, 4)), X4, 2), "zero everywhere"),
-        (pooling.change_curves, ([1, 2], {"a": [[1, 2, 3]]}), "a: expected"),
         (pooling.max_against_average, ({"a": -X4}, 2), "a has negative numbers, the least is -8"),
     ],
 )

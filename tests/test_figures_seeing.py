@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnlib import load_digits28
-from cnnlib.figures import fields, seeing, style
+from cnnlib.figures import seeing, style
 from cnnlib.naive import convolve
 from cnnlib.networks import filter_history, load_trained
 from cnnlib.visualize import Field, feature_maps, occlusion_map, patch_of, receptive_fields
@@ -58,7 +58,22 @@ def test_before_and_after_has_one_scale_a_side_centred_at_zero():
     check_layout(figure)
     assert len(images(figure)) == 60 and len(set(limits(figure))) == 2
     assert all(low == -high for low, high in limits(figure))
+    assert limits(figure)[-1][1] == pytest.approx(np.quantile(abs(W), 0.98))  # few are beyond it
     assert f"{W.std() / HISTORY[0].std():.3g} times" in title(figure)
+
+
+def test_filters_of_color_are_gray_where_their_weights_are_0():
+    before, after = RNG.standard_normal((2, 32, 3, 7, 7))
+    after[0, :, 3, 3] = 0
+    figure = seeing.before_and_after(before, after, ("a", "b"), "Colors")
+    check(figure)
+    check_layout(figure)
+    shown = images(figure)
+    assert len(shown) == 64 and np.allclose(shown[32][3, 3], 0.5)
+    one, image = after[5], shown[37]
+    assert image.shape == (7, 7, 3) and image.min() >= 0 and image.max() <= 1
+    assert np.allclose((image - 0.5) * 2 * abs(one).max(), one.transpose(1, 2, 0))
+    assert title(figure) == "Colors" and len(figure.axes) == 1
 
 
 def test_alikeness_against_loops():
@@ -78,6 +93,7 @@ def test_growing_at_every_moment(moment):
     check_layout(figure)
     assert title(figure).startswith(f"After {STEPS[moment]:,} steps")
     np.testing.assert_allclose(images(figure), HISTORY[moment][:, 0], rtol=1e-6)
+    assert set(limits(figure)) == set(limits(seeing.growing(STEPS, HISTORY, 3)))
     (dots,) = [[line.get_ydata() for line in ax.lines if line.get_marker() == "o"]
                for ax in figure.axes if len(ax.lines) == 2][:1]  # fmt: skip
     assert np.allclose(dots, HISTORY[moment].std())
@@ -105,19 +121,6 @@ def test_kinds_where_none_or_all_answer_to_one(scale):
     check_layout(figure)
 
 
-def test_answer_maps_name_the_strongest():
-    maps = RNG.uniform(-1, 1, (3, 3, 11, 11))
-    figure = seeing.answer_maps(W[:3], ["a", "b", "c"], np.zeros((3, 15, 15)), NAMES, maps, "Maps")
-    check(figure)
-    check_layout(figure)
-    written = {t.get_gid(): t for t in texts(figure) if t.get_gid()}
-    for i, j in np.ndindex(3, 3):
-        text = written[f"strongest[{i},{j}]"]
-        assert text.get_text() == f"up to {abs(maps[i, j]).max():.2f}"
-        best = abs(maps[i]).max(axis=(1, 2)).argmax() == j
-        assert (text.get_fontweight() == "bold") == best
-
-
 @pytest.mark.parametrize("number", range(30))
 def test_on_photograph_draws_what_the_loops_compute(number):
     photo = RNG.random((24, 20))
@@ -140,7 +143,7 @@ def layers_of(network):
 
 
 def test_receptive_field_frames_the_pixels_that_the_unit_sees(deep):
-    maps, sizes = feature_maps(deep, X[:1]), set()
+    maps, sizes, effect = feature_maps(deep, X[:1]), set(), RNG.random((28, 28))
     for field in layers_of(deep):
         values = maps[field.name][0]
         values = values[0] if values.ndim == 3 else values[:1, np.newaxis]
@@ -148,36 +151,44 @@ def test_receptive_field_frames_the_pixels_that_the_unit_sees(deep):
         for place in {(0, 0), (rows // 2, columns // 2), (rows - 1, columns - 1)}:
             unit = 0 if values.size == 1 else (0, *place)
             seen = patch_of(deep, field.name, unit)
-            figure = fields.receptive_field(X[0, 0], values, field, place, seen, "r = 1 + 2")
+            figure = seeing.receptive_field(X[0, 0], values, field, place, seen, effect, "r")
             check(figure)
             check_layout(figure)
             sizes.add(style.size(figure))
-            np.testing.assert_array_equal(images(figure)[1], X[0, 0][seen].astype(float))
-            cell = fields.SIDE / 28
+            np.testing.assert_array_equal(images(figure)[1], effect[seen])
+            few = int(figure.alt.split("comes from ")[1].split()[0])
+            most = np.sort(effect[seen].ravel())[::-1]
+            assert most[: few - 1].sum() < most.sum() / 2 <= most[:few].sum()
+            cell = seeing.SIDE / 28
             heights = [p.get_height() / cell for p in figure.axes[0].patches]
             assert any(np.isclose(h, seen[0].stop - seen[0].start) for h in heights)
     assert len(sizes) == 1  # the page never moves
 
 
-@pytest.mark.parametrize(("r", "k", "n"), [(3, 3, 10), (14, 1, 4), (28, 9, 1)])
-def test_preferences_show_all_patches(r, k, n):
-    drawn, found = list(RNG.random((n, r, r))), list(RNG.random((n, k, r, r)))
-    figure = fields.preferences("Conv4", list(range(n)), drawn, found, "Preferred")
+@pytest.mark.parametrize(("r", "k", "n"), [(3, 3, 10), (14, 1, 4), (28, 2, 1), (32, 1, 8)])
+def test_preferences_show_all_images(r, k, n):
+    rows = {f"line {i}": list(RNG.random((n, r, r))) for i in range(k)}
+    figure = seeing.preferences(rows, [f"unit {j}" for j in range(n)], "Preferred")
     check(figure)
     check_layout(figure)
-    assert len(images(figure)) == n * (k + 1)
-    np.testing.assert_array_equal(images(figure)[0], drawn[0])
-    np.testing.assert_array_equal(images(figure)[1], found[0][0])
+    assert len(images(figure)) == n * k
+    np.testing.assert_array_equal(images(figure)[n * k - 1], rows[f"line {k - 1}"][-1])
 
 
-def test_preferences_of_a_silent_unit_can_be_drawn():
-    check(fields.preferences("Conv1", [0], [np.zeros((3, 3))], [np.zeros((3, 3, 3))], "Silent"))
+def test_preferences_in_color_and_of_different_sizes():
+    rows = {"trained": list(RNG.random((2, 3, 9, 9))), "found": list(RNG.random((2, 4, 6)))}
+    figure = seeing.preferences(rows, ["airplane", "automobile"], "Preferred")
+    check(figure)
+    check_layout(figure)
+    np.testing.assert_array_equal(images(figure)[1], rows["trained"][1].transpose(1, 2, 0))
+    sides = [(e[1] - e[0], e[2] - e[3]) for e in (i.get_extent() for i in figure.axes[0].images)]
+    assert sides[2][0] == pytest.approx(1.5 * sides[2][1]) and sides[0][0] == sides[2][0]
 
 
 @pytest.mark.parametrize("size", [2, 5, 9, 14])
 def test_occlusion_marks_the_worst_place(deep, size):
     found = occlusion_map(deep, X[0], int(T[0]), size, stride=2)
-    figure = fields.occlusion(X[0, 0], found, int(T[0]), size, 2, 0.99)
+    figure = seeing.occlusion(X[0, 0], found, int(T[0]), size, 2, 0.99)
     check(figure)
     check_layout(figure)
     np.testing.assert_allclose(images(figure)[-1], found)
@@ -205,11 +216,10 @@ FIELD = Field("Conv1", 3, 1, 0)
         (seeing.growing, (STEPS, HISTORY, -1), "0..29, got -1"),
         (seeing.growing, (STEPS[:4], HISTORY, 0), "4 steps"),
         (seeing.kinds, (W, np.zeros((30, 2)), NAMES, "t"), r"\(30, 3\), got \(30, 2\)"),
-        (seeing.answer_maps, (W, [], W, [], np.zeros((3, 3)), "t"), "maps must be"),
-        (fields.receptive_field, (X, X, FIELD, (0, 0), None, ""), "2-D"),
-        (fields.preferences, ("Conv1", [], [], [], "t"), "one for each unit"),
-        (fields.preferences, ("Conv1", [0], [], [], "t"), "one for each unit"),
-        (fields.occlusion, (X, X, 1, 3, 1, 1.0), "2-D"),
+        (seeing.receptive_field, (X, X, FIELD, (0, 0), None, X, ""), "2-D"),
+        (seeing.preferences, ({}, ["unit 0"], "t"), "an image for each of 1 names"),
+        (seeing.preferences, ({"a": X[0], "b": []}, ["unit 0"], "t"), r"got \[1, 0\]"),
+        (seeing.occlusion, (X, X, 1, 3, 1, 1.0), "2-D"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(function, arguments, sentence):

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cnnlib import SimpleConvNet
-from cnnlib.figures import style, training
-from cnnlib.figures.progress import progress
+from cnnlib.figures import curves, structure, style
 
 SIZES, STRIDES, PADS = range(1, 29), range(1, 7), range(5)  # as in the notebook
 FILTER_NUMS, HIDDEN_SIZES = range(1, 65), range(10, 201, 10)
@@ -88,8 +87,8 @@ def test_every_number_of_filters_and_of_hidden_neurons_is_trained():
 def test_the_drawing_tells_shapes_and_parameters(setting):
     net = build(*setting)
     total = check_summary(net, *setting)
-    figure = training.network(net.summary())
-    assert f"{total} parameters" in figure.alt
+    figure = structure.network(net.summary())
+    assert f"{total:,} parameters" in figure.alt
     assert all(f"{name} {shape}" in figure.alt for name, shape, _ in net.summary())
     assert style.size(figure)[0] <= style.MAX_WIDTH
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
@@ -122,16 +121,16 @@ NOISE = 0.2 * np.random.default_rng(0).standard_normal(400)
     ],
 )
 def test_the_title_says_that_the_loss_falls_only_where_it_does(loss, how):
-    card = training.curves(loss, [0.07], [0.08])
+    card = curves.training(loss, [0.07], [0.08])
     assert title(card) == f"The loss {how}, and test accuracy ends at 8.0 %"
     assert style.to_png(card)
     assert np.isfinite(card.axes[1].get_ylim()).all()
 
 
 def test_one_loss_neither_falls_nor_rises():
-    assert title(training.curves([2.3], [0.1], [0.1])) == "Test accuracy ends at 10.0 %"
-    assert title(training.curves([], [], [0.1])) == "Test accuracy ends at 10.0 %"
-    assert title(training.curves([5, 2.3], [], [])) == "Loss during training"
+    assert title(curves.training([2.3], [0.1], [0.1])) == "Test accuracy ends at 10.0 %"
+    assert title(curves.training([], [], [0.1])) == "Test accuracy ends at 10.0 %"
+    assert title(curves.training([5, 2.3], [], [])) == "Loss during training"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +144,7 @@ def test_one_loss_neither_falls_nor_rises():
 )
 @pytest.mark.parametrize("acc", [[], [0.08]])
 def test_a_loss_that_is_not_finite_is_no_success(loss, told, acc):
-    card = training.curves(loss, acc, acc)
+    card = curves.training(loss, acc, acc)
     assert title(card) == f"Training failed at {told}"
     assert f"Training failed at {told}." in card.alt
     drawn = [line.get_ydata() for line in card.axes[1].lines]
@@ -158,8 +157,8 @@ def test_a_loss_that_is_not_finite_is_no_success(loss, told, acc):
 def test_the_title_says_why_training_stopped():
     stopped = "Training stopped at step 3: the loss is nan. What was learned before is kept."
     for card in (
-        training.curves([2.3, 1.2], [0.5], [0.6], stopped),
-        progress([2.3, 1.2], [0.5], [0.6], [(1, "learning rate", 10.0)], stopped),
+        curves.training([2.3, 1.2], [0.5], [0.6], stopped=stopped),
+        curves.training([2.3, 1.2], [0.5], [0.6], [(1, "learning rate", 10.0)], stopped),
     ):
         assert title(card) == "Training stopped at step 3: the loss is nan"
         assert "over 2 iterations" in card.alt and f"{title(card)}." in card.alt
@@ -167,7 +166,7 @@ def test_the_title_says_why_training_stopped():
 
 
 def test_huge_losses_keep_their_power_of_ten_at_the_ticks():
-    card = training.curves([2.3, 1e21], [], [])
+    card = curves.training([2.3, 1e21], [], [])
     card.canvas.draw()
     axes = card.axes[1]
     assert axes.yaxis.get_offset_text().get_text() == ""

@@ -1,11 +1,13 @@
 """The project's own rules: who may import whom, and one set of version bounds in two files."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -28,7 +30,7 @@ CORE = {
 # Room -> what its modules may import from outside the standard library and from cnnlib.
 MAY_IMPORT = {
     "core": ({"numpy", "pooch", "requests", "tqdm", "threadpoolctl"}, CORE),
-    "figures": ({"numpy", "matplotlib"}, CORE | {"figures"}),
+    "figures": ({"numpy", "matplotlib", "PIL"}, CORE | {"figures"}),
     "widgets": (
         {"numpy", "ipywidgets", "anywidget", "traitlets", "IPython"},
         CORE | {"figures", "widgets", "exercises"},  # predictions count among the exercises
@@ -76,7 +78,7 @@ def test_what_is_imported_is_declared():
     declared = set(requirements(project["dependencies"]))
     tops = {name.split(".")[0] for path in modules() for name, _ in imports(path)}
     outside = {top.lower() for top in tops - {"cnnlib"} if top not in sys.stdlib_module_names}
-    assert outside == declared
+    assert {{"pil": "pillow"}.get(top, top) for top in outside} == declared
 
 
 def test_import_cnnlib_loads_the_core_alone():
@@ -85,7 +87,7 @@ def test_import_cnnlib_loads_the_core_alone():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.split()
     assert "numpy" in loaded and "cnnlib" in loaded
-    heavy = {"matplotlib", "ipywidgets", "IPython", "traitlets", "pooch", "requests"}
+    heavy = {"matplotlib", "PIL", "ipywidgets", "IPython", "traitlets", "pooch", "requests"}
     heavy |= {"tqdm", "scipy", "threadpoolctl"}
     assert not heavy & set(loaded)
 
@@ -141,3 +143,20 @@ def test_environment_yml_names_the_same_bounds():
     conda.pop("pip")
     extras = project["optional-dependencies"]
     assert conda == requirements(project["dependencies"] + extras["lab"] + extras["test"])
+
+
+def test_a_notebook_saved_on_binder_keeps_its_pictures(tmp_path):
+    environment = {**os.environ, "NB_PYTHON_PREFIX": str(tmp_path)}
+    subprocess.run([ROOT / "postBuild"], cwd=ROOT, env=environment, check=True)
+    jupyter = SimpleNamespace(
+        ContentsManager=SimpleNamespace(), FileContentsManager=SimpleNamespace()
+    )
+    settings = tmp_path / "etc" / "jupyter" / "jupyter_server_config.py"
+    exec(settings.read_text(encoding="utf-8"), {"c": jupyter})
+    kinds = {"text/plain": "", "image/png": "", "application/vnd.jupyter.widget-view+json": {}}
+    bare = {"application/vnd.jupyter.widget-view+json": {}}
+    cells = [{"outputs": [{"data": dict(kinds)}, {"data": dict(bare)}]}, {"source": "prose"}]
+    model = {"type": "notebook", "content": {"cells": cells}}
+    jupyter.ContentsManager.pre_save_hook(model=model)
+    picture, widget = (set(output["data"]) for output in cells[0]["outputs"])
+    assert picture == {"text/plain", "image/png"} and widget == set(bare)

@@ -20,7 +20,8 @@ import cnnlib.widgets
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 QUESTIONS = {"ask"}
-MAKERS = set(cnnlib.widgets.__all__) - QUESTIONS - {"show_source"}  # these leave a picture
+TABLES = {"ShapeCalculator"}
+MAKERS = set(cnnlib.widgets.__all__) - QUESTIONS - TABLES - {"show_source"}  # leave a picture
 PICTURE = re.compile(r"<img\b[^>]*\bsrc=[\"']?data:image/png;base64,|<svg\b")
 
 
@@ -73,6 +74,16 @@ def test_every_question_leaves_its_words(path):
     assert cells, f"{path.name} asks nothing"
     for cell in cells:
         assert re.search(r"<div\b[^>]*>Predict: \w", page[cell.id]), cell.id
+
+
+def test_each_calculator_leaves_its_table():
+    (path,) = (path for path in NOTEBOOKS if path.name.startswith("7.1"))
+    notebook = nbformat.read(path, as_version=4)
+    cells, page = widget_cells(notebook, TABLES), converted(notebook)
+    assert cells
+    for cell in cells:
+        rows = re.findall(r"<tr><td>(\w+)</td>", page[cell.id])
+        assert rows[0] == "input" and rows[-1] == "Affine1" and len(rows) > 3
 
 
 def test_a_widget_without_a_picture_is_seen():

@@ -31,12 +31,12 @@ class Odd(Stack):
     def __init__(self, input_dim=(2, 21, 17), rng=0):
         super().__init__(input_dim, np.float64, rng)
         self.weight_init_std, self.gain = None, 2.0
-        self._add_convolution("Conv1", 4, 3, stride=2, pad=2)
-        self._add("Relu1", Relu())
-        self._add("Pool1", Pooling(3, 3, stride=1, pad=1))
-        self._add("Conv2", GroupedConvolution(self._weights((4, 2, 2, 2), 8), 0, pad=1, groups=2))
-        self._add("Pool2", Pooling(2, 3, stride=2, mode="average"))
-        self._add_affine("Affine1", 5)
+        self.add_convolution("Conv1", 4, 3, stride=2, pad=2)
+        self.add("Relu1", Relu())
+        self.add("Pool1", Pooling(3, 3, stride=1, pad=1))
+        self.add("Conv2", GroupedConvolution(self._weights((4, 2, 2, 2), 8), 0, pad=1, groups=2))
+        self.add("Pool2", Pooling(2, 3, stride=2, mode="average"))
+        self.add_affine("Affine1", 5)
 
 
 def deep(**keywords):

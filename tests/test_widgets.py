@@ -1,11 +1,19 @@
-"""The explorer: sliders change the picture, forbidden settings are said, all else gets through."""
+"""The explorer: sliders change the picture, and what goes wrong is said in a sentence."""
 
+import base64
+import io
 import itertools
 import re
+import subprocess
+import sys
 
 import ipywidgets
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
+from cnnlib.figures import style
 from cnnlib.figures.convolution import sliding
 from cnnlib.figures.style import Canvas, describe
 from cnnlib.widgets import Explorer, explore
@@ -52,10 +60,87 @@ def test_a_forbidden_setting_is_said_and_the_picture_stays():
     assert "possible" not in html(explorer)
 
 
-def test_other_exceptions_are_let_through():
-    explorer = explore(draw, number=(0, 4))
+def test_any_exception_is_said_with_its_kind():
+    explorer = explore(draw, number=(0, 4, 1, 2))
+    explorer.controls["number"].value = 4
+    assert explorer.message == "RuntimeError: broken"
+    assert "RuntimeError: broken" in html(explorer) and "opacity" in html(explorer)
+    assert explorer.figure.alt == "Number 2 & a."
+    explorer.controls["number"].value = 1
+    assert explorer.message == "" and "broken" not in html(explorer)
+
+
+def test_a_first_picture_that_fails_stops_the_notebook():
     with pytest.raises(RuntimeError, match="broken"):
-        explorer.controls["number"].value = 4
+        explore(draw, number=(4, 4))
+
+
+def test_an_interrupt_is_no_message():
+    def interrupted(number):
+        if number:
+            raise KeyboardInterrupt
+
+        return draw()
+
+    explorer = explore(interrupted, number=(0, 1))
+    with pytest.raises(KeyboardInterrupt):
+        explorer.controls["number"].value = 1
+    explorer.set(number=0)
+    assert explorer.message == ""
+
+
+def test_limits_that_fail_are_said():
+    explorer = explore(
+        draw, limits=lambda values: {"other": 1} if values["number"] else {}, number=(0, 2)
+    )
+    explorer.controls["number"].value = 1
+    assert explorer.message == "KeyError: 'other'"
+
+
+def plot(number, titles):
+    """Draw as a reader would who knows matplotlib and nothing of this package."""
+    figure = Figure()
+    for place, title in enumerate(titles, start=1):
+        figure.add_subplot(1, 2, place, title=title).plot([1, number])
+    return figure
+
+
+def test_any_figure_of_matplotlib_is_shown():
+    explorer = explore(plot, number=(1, 3), titles={"none": ["", ""], "second": ["", "<A> line"]})
+    assert explorer.figure.alt == "plot"
+    assert 'width="640"' in html(explorer)
+    explorer.set(titles=["", "<A> line"])
+    assert 'alt="&lt;A&gt; line"' in html(explorer)
+
+    def whole(number):
+        figure = plot(number, ["part", "part"])
+        figure.suptitle("the whole")
+        return figure
+
+    assert explore(whole, number=(1, 3))._repr_mimebundle_()[1]["image/png"]["alt"] == "the whole"
+
+
+def test_a_figure_of_pyplot_is_shown_once():
+    code = """
+import matplotlib
+matplotlib.use("agg")
+from matplotlib import pyplot
+from cnnlib.widgets import explore
+explorer = explore(lambda number: pyplot.figure(), number=(1, 3)).set(number=2)
+assert explorer.figure is not None and not explorer.message and not pyplot.get_fignums()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("returned", "said"), [(None, "None"), ([1, 2], r"\[1, 2\]")])
+def test_what_is_no_figure_is_said(returned, said):
+    def forgetful(number):
+        return returned if number else draw()
+
+    sentence = f"forgetful returned {said}; a figure function returns its matplotlib Figure"
+    with pytest.raises(TypeError, match=sentence):
+        explore(forgetful, number=(1, 2))
+    assert re.search(sentence, explore(forgetful, number=(0, 2)).set(number=1).message)
 
 
 def test_the_place_of_the_picture_never_shrinks():
@@ -63,27 +148,9 @@ def test_the_place_of_the_picture_never_shrinks():
     heights = []
     for number in (0, 2, 0, 1):
         explorer.set(number=number)
-        heights.append(int(re.search(r"min-height: (\d+)px", html(explorer)).group(1)))
+        room = int(re.search(r"padding-bottom: (\d+)px", html(explorer)).group(1))
+        heights.append(style.size(explorer.figure)[1] + room)
     assert heights[0] < heights[1] == heights[2] == heights[3]
-
-
-def test_room_for_the_tallest_picture_is_kept_from_the_start():
-    def rooms(explorer):
-        for number in (0, 2, 0):
-            explorer.set(number=number)
-            yield int(re.search(r"min-height: (\d+)px", html(explorer)).group(1))
-
-    assert list(rooms(explore(draw, number=(0, 4), min_height=300))) == [300] * 3
-    first, tallest, last = rooms(
-        explore(draw, number=(0, 4), min_height=1)
-    )  # too little: as without
-    assert first < tallest == last
-    # A range is one of a parameter named height.
-    explorer = explore(
-        sliding, min_height=600, height=(4, 9), width=[5], filter_h=[3], filter_w=[3]
-    )
-    assert explorer.values["height"] == 4
-    assert "min-height: 600px" in html(explorer)
 
 
 def test_set_draws_once():
@@ -113,13 +180,16 @@ def test_start_values():
 @pytest.mark.parametrize(
     ("ranges", "start", "sentence"),
     [
-        ({"a": 3}, {}, "a: a range is"),
         ({"a": (1,)}, {}, "a: a range is"),
+        ({"a": ()}, {}, "a: a range is"),
         ({"a": ("x", "y")}, {}, "a: a range is"),
-        ({"a": (3, 1)}, {}, "min <= max"),
-        ({"a": (1, 3, 0)}, {}, "step > 0"),
+        ({"a": (3, 1)}, {}, r"a: .*min=3.*got \(3, 1\)"),
+        ({"a": (1, 3, 0)}, {}, r"a: step .*got \(1, 3, 0\)"),
         ({"a": []}, {}, "empty"),
-        ({"a": (1, 3)}, {"b": 1}, "start names"),
+        ({"a": {}}, {}, "empty"),
+        ({"a": None}, {}, "a: a range is"),
+        ({"a": (1, 2, 1, 1, 1)}, {}, "a: a range is"),
+        ({"a": (1, 3)}, {"b": 1}, "no parameter is named"),
         ({"a": (1, 3)}, {"a": 4}, "a must be from 1 to 3"),
         ({"a": (1, 3, 1, 9)}, {}, "a must be from 1 to 3"),
         ({"a": ["x"]}, {"a": "y"}, "not possible"),
@@ -202,16 +272,47 @@ def test_saved_notebooks_show_text_and_picture():
 def test_a_first_setting_that_is_forbidden_has_a_sentence_and_no_picture():
     explorer = explore(draw, number=(3, 4))
     assert explorer.figure is None
-    assert "possible" in html(explorer)
+    assert "possible" in html(explorer) and "There is no picture yet" in html(explorer)
     assert "image/png" not in explorer._repr_mimebundle_()[0]
+
+
+def labels(explorer):
+    return [control.description for control in explorer.controls.values()]
 
 
 def test_sliders_have_visible_names():
     explorer = explore(sliding, height=(1, 4), width=(1, 4), filter_h=(1, 1), filter_w=(1, 1))
-    assert [c.description for c in explorer.controls.values()] == [
-        "height",
-        "width",
-        "filter height",
-        "filter width",
-    ]
+    assert labels(explorer) == ["height H", "width W", "filter height FH", "filter width FW"]
     assert all(c.continuous_update for c in explorer.controls.values())
+
+
+def test_the_letters_of_the_book_name_the_same_sliders():
+    one = "H W FH FW stride pad FN C N".split()
+    other = "height width filter_h filter_w S P filter_num channels N".split()
+    assert labels(explore(lambda **_: draw(), **dict.fromkeys(one, (1, 2)))) == labels(
+        explore(lambda **_: draw(), **dict.fromkeys(other, (1, 2)))
+    )
+
+
+def test_labels_can_be_given():
+    explorer = explore(draw, number=(0, 2), word=["a"], labels={"number": "how many"})
+    assert labels(explorer) == ["how many", "word"]
+    explorer.set(number=2)
+    assert labels(explorer) == ["how many", "word"]
+    with pytest.raises(ValueError, match=r"named \['size'\], but \['number'\]"):
+        explore(draw, number=(0, 2), labels={"size": "how large"})
+
+
+def test_a_box_to_tick():
+    explorer = explore(lambda big: draw(2 if big else 0), big=True)
+    assert explorer.figure.alt == "Number 2 & a."
+    assert explorer.set(big=False).figure.alt == "Number 0 & a."
+
+
+def test_the_stored_picture_says_how_to_move_it():
+    explorer = explore(draw, number=(0, 2))
+    data = explorer._repr_mimebundle_()[0]["image/png"]
+    pictures = base64.b64decode(data), style.to_png(explorer.figure)
+    ends = [np.asarray(Image.open(io.BytesIO(one)).convert("L"))[-30:] for one in pictures]
+    assert ends[0].min() < 150 and ends[1].min() > 250  # in the margin below the drawing
+    assert not explorer.figure.texts

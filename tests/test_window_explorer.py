@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from matplotlib.colors import to_rgb
 import cnnlib.widgets
 from cnnlib import Convolution, conv_output_size, naive
 from cnnlib.figures import style
+from cnnlib.figures.explorer import _with_grids
 from cnnlib.widgets import WindowExplorer
 from cnnlib.widgets.window_explorer import RANGES, SLIDERS
-from cnnlib.widgets.window_picture import MODES, POOLING
+from cnnlib.widgets.window_picture import ELEMENT, MODES, POOLING
 
 from .test_figures import check, check_layout, matrix, texts
 from .test_figures import numbers as numbers_of
@@ -32,11 +34,19 @@ def numbers(explorer, key):
 def naive_output(explorer):
     """Compute the output with plain loops."""
     x = explorer.input.reshape(1, explorer.channels, explorer.height, explorer.width)
-    W = explorer.filter.reshape(1, explorer.channels, *explorer.filter.shape[-2:])
+    W = explorer.filter.reshape(-1, explorer.channels, *explorer.filter.shape[-2:])
     if explorer.mode in POOLING:
         pool = {"max pooling": naive.max_pool, "average pooling": naive.average_pool}
         return pool[explorer.mode](x, *W.shape[2:], explorer.stride, explorer.pad)[0]
-    return naive.convolve(x, W, np.array([explorer.bias]), explorer.stride, explorer.pad)[0]
+    b = np.resize(explorer.bias, len(W))
+    return naive.convolve(x, W, b, explorer.stride, explorer.pad)[0]
+
+
+def slice_of(text, padded):
+    """Evaluate the slice that a line of the view by element writes."""
+    numbers = re.search(r"= (?:padded )?x\[:, :, (\d+):(\d+):(\d+), (\d+):(\d+):(\d+)\]", text)
+    rows, columns = np.reshape([int(number) for number in numbers.groups()], (2, 3))
+    return padded[:, slice(*rows), slice(*columns)]
 
 
 def naive_gradient(explorer):
@@ -53,21 +63,40 @@ def check_picture(explorer):
     OH = conv_output_size(explorer.height, explorer.filter_height, *settings)
     OW = conv_output_size(explorer.width, explorer.filter_width, *settings)
     picture, C = explorer._view.picture, explorer.channels
-    assert (picture["OH"], picture["OW"]) == (OH, OW) == explorer.output_shape[-2:]
+    sizes = picture["sizes"]
+    assert (sizes["p"], sizes["q"]) == (OH, OW) == explorer.output.shape[-2:]
     out = naive_output(explorer)
-    assert np.allclose(explorer.output, out if explorer.mode in POOLING and C > 1 else out[0])
+    assert np.allclose(explorer.output, out if len(out) > 1 else out[0])
     assert f"{OH}, {OW})" in picture["summary"][0]
     if explorer.mode == "convolution":
-        assert np.allclose(numbers(explorer, "out"), out[0], atol=0.006)
+        for f in range(len(out)):
+            assert np.allclose(numbers(explorer, f"out{f}"), out[f], atol=0.006)
+    elif explorer.mode == "product":
+        b = np.resize(explorer.bias, len(out))
+        product = out.reshape(len(out), -1).T - b
+        assert np.allclose(numbers(explorer, "product"), product, atol=0.006)
+        col, col_W = explorer._state().col, numbers(explorer, "col_W")
+        assert np.allclose(col @ col_W, product)
     elif explorer.mode in POOLING:
         for c in range(C):
             assert np.allclose(numbers(explorer, f"out{c}"), out[c], atol=0.006)
-    elif explorer.mode == "im2col":
-        assert np.allclose(explorer.col @ explorer.filter.ravel() + explorer.bias, out.ravel())
-        if explorer.col.size <= 4096:
-            assert np.array_equal(numbers(explorer, "col"), explorer.col)
-        unpadded = numbers(explorer, "reads").sum() * C
-        assert unpadded <= explorer.col.size and (explorer.pad or unpadded == explorer.col.size)
+    elif explorer.mode.startswith("im2col"):
+        assert np.allclose(
+            explorer._state().col @ explorer.filter.ravel() + explorer.bias, out.ravel()
+        )
+        if explorer._state().col.size <= 4096:
+            assert np.array_equal(numbers(explorer, "col"), explorer._state().col)
+        unpadded = explorer._state().reads.sum() * C
+        assert unpadded <= explorer._state().col.size and (
+            explorer.pad or unpadded == explorer._state().col.size
+        )
+        for k, lines in enumerate(picture.get("said", ())):
+            x = explorer.input.reshape(C, explorer.height, explorer.width)
+            padded = np.pad(x, ((0, 0), *2 * [2 * [explorer.pad]]))
+            taken = slice_of(lines[1], padded).reshape(C, -1)
+            assert np.array_equal(taken, explorer._state().col[:, k :: sizes["i"] * sizes["j"]].T)
+            beyond = re.search(r":(\d+):\d+, \d+:(\d+)", lines[1]).groups()
+            assert (len(lines) == 3) == np.any(np.array(beyond, int) > padded.shape[1:])
     else:
         dx = naive_gradient(explorer)
         assert np.allclose(explorer.dx, dx if C > 1 else dx[0])
@@ -83,8 +112,10 @@ def check_picture(explorer):
 
 def across(settings):
     """Choose the width's settings for those of the height, so that both axes see every value."""
-    height, filter_height = settings["height"], settings["filter_height"]
-    return settings | {"width": 13 - height, "filter_width": 1 + (2 * filter_height) % 5}
+    settings = settings | {"width": 13 - settings["height"]}
+    if "filter_height" in settings:
+        settings["filter_width"] = 1 + (2 * settings["filter_height"]) % 5
+    return settings
 
 
 def possible(mode, s):
@@ -123,7 +154,7 @@ def test_several_channels(mode):
             sums = np.array(
                 [
                     [float(t.replace("−", "-")) for t in row]
-                    for row in explorer._view.picture["sums"]
+                    for row in explorer._view.picture["sums"][0]
                 ]
             )
             assert np.allclose(sums.sum(0) - 1, explorer.output.ravel())
@@ -135,9 +166,9 @@ def test_the_book_s_numbers():
     assert explorer.output.tolist() == [[15, 16], [6, 15]]
     explorer.bias = 3
     assert explorer.output.tolist() == [[18, 19], [9, 18]]
-    assert numbers(explorer, "out").tolist() == [[18, 19], [9, 18]]
+    assert numbers(explorer, "out0").tolist() == [[18, 19], [9, 18]]
     explorer.pad = np.int64(1)
-    assert explorer.output_shape == (4, 4)
+    assert explorer.output.shape == (4, 4)
 
 
 def test_sliders_and_traits_follow_each_other():
@@ -163,7 +194,7 @@ def test_one_message_for_each_change():
     explorer.controls["pad"].value = 1
     explorer.set(height=6, width=6, stride=2)
     explorer.stride = 1
-    assert [p["OH"] for p in pictures] == [4, 3, 6]
+    assert [p["sizes"]["p"] for p in pictures] == [4, 3, 6]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +212,10 @@ def test_one_message_for_each_change():
         ({"channels": 5}, "channels must be at most 4"),
         ({"bias": np.nan}, "bias must be finite"),
         ({"bias": "many"}, "bias must be numbers"),
-        ({"bias": [1]}, r"bias must be one number, got shape \(1,\)"),
+        ({"bias": [[1]]}, r"bias must be one number, or \(FN,\), got shape \(1, 1\)"),
+        ({"bias": [1, 2, 3, 4]}, r"bias must be one number, or \(FN,\), got shape \(4,\)"),
+        ({"filters": 4}, "filters must be at most 3, got 4"),
+        ({"mode": "backward", "filters": 2}, "one filter, got FN = 2"),
         ({"mode": "sorting"}, "mode must be one of"),
         ({"mode": "max pooling", "pad": 3}, "must be smaller than the pooling window"),
         ({"depth": 3}, "no setting 'depth'"),
@@ -206,13 +240,13 @@ def test_impossible_settings_from_python_leave_the_state(settings, sentence):
 def test_a_refused_value_does_not_stick(name, value):
     explorer = WindowExplorer()
     before, pictured = getattr(explorer, name), explorer._view.picture
-    if name == "bias" and value == -1.5:
-        return  # that one is possible
+    if name == "bias" and value in (-1.5, [1]):
+        return  # these are possible
     with pytest.raises(ValueError, match=name.partition("_")[0]):
         setattr(explorer, name, value)
     assert getattr(explorer, name) == before and explorer._view.picture is pictured
     explorer.pad = 1  # the next change finds a state that is possible
-    assert explorer.output_shape == (4, 4)
+    assert explorer.output.shape == (4, 4)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -220,7 +254,7 @@ def test_the_largest_stride_is_drawn_like_any_other(mode):
     explorer = WindowExplorer(mode=mode)
     explorer.stride = 64
     check_picture(explorer)
-    assert explorer.output_shape == (1, 1)
+    assert explorer.output.shape == (1, 1)
 
 
 def test_an_impossible_slider_shows_a_sentence_and_the_picture_stays():
@@ -232,7 +266,7 @@ def test_an_impossible_slider_shows_a_sentence_and_the_picture_stays():
     assert explorer.filter_height == 3
     explorer.controls["pad"].value = 1  # possible again, with the filter that was asked for
     assert explorer.message == ""
-    assert explorer.output_shape == (2, 4)
+    assert explorer.output.shape == (2, 4)
     explorer.controls["height"].value = 2
     assert explorer.message
     explorer.stride = 2  # from Python: the sliders go back to the state
@@ -244,11 +278,11 @@ def test_an_impossible_slider_shows_a_sentence_and_the_picture_stays():
     [
         ({"x": np.zeros((2, 4, 4)), "W": np.zeros((3, 3))}, "x has 2 channels and the filter"),
         ({"x": np.zeros(4)}, "x must be"),
-        ({"x": np.zeros((5, 4, 4))}, "at most 4 channels"),
+        ({"x": np.zeros((5, 4, 4))}, r"at most \(4, 64, 64\)"),
         ({"W": [[1, np.inf]]}, "W must be finite"),
         ({"mode": "median"}, "mode must be one of"),
         ({"modes": ["median"]}, "mode must be one of"),
-        ({"sliders": ["depth"]}, "no slider 'depth'"),
+        ({"sliders": ["depth"]}, "slider must be one of .* got 'depth'"),
         ({"step": 4}, "steps 0 to 3"),
         ({"dout": np.zeros((3, 3))}, "output's shape"),
         ({"pad": 3, "mode": "average pooling"}, "must be smaller"),
@@ -265,7 +299,7 @@ def test_numbers_can_be_set_from_python():
     assert (explorer.height, explorer.width) == (5, 6)
     explorer.filter = [[1, 0], [0, -1]]
     assert np.array_equal(explorer.output, np.full((4, 5), -7))
-    assert np.array_equal(numbers(explorer, "out"), explorer.output)
+    assert np.array_equal(numbers(explorer, "out0"), explorer.output)
     explorer.input = np.ones((3, 4, 4))
     assert explorer.channels == 3 and explorer.filter.shape == (3, 2, 2)
     explorer.gradient = np.ones((3, 3))
@@ -300,12 +334,13 @@ def test_what_the_browser_asks_for():
 
     ask(grid="x0", row=1, column=2, value="−4.5")
     assert explorer.input[1, 2] == -4.5
-    ask(grid="W0", row=0, column=0, value="2")
+    ask(grid="W00", row=0, column=0, value="2")
     assert explorer.filter[0, 0] == 2
-    ask(grid="b", row=0, column=0, value="1e1")
+    ask(grid="b0", row=0, column=0, value="1e1")
     assert explorer.bias == 10
-    ask(grid="dout", row=1, column=0, value="7")
-    assert explorer.gradient[1, 0] == 7
+    other = WindowExplorer(mode="backward")
+    other._answer(other._view, {"grid": "dout", "row": 1, "column": 0, "value": "7"}, [])
+    assert other.gradient[1, 0] == 7
     for wrong in ("seven", "", "nan", "inf"):
         ask(grid="x0", row=0, column=0, value=wrong)
         assert "is not a number" in explorer.message and explorer.input[0, 0] == 1
@@ -316,7 +351,7 @@ def test_what_the_browser_asks_for():
     assert explorer._view.picture["formula"][0]["offers"] == []
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in (ELEMENT, "product")])
 def test_every_offer_divides_and_is_possible(mode):
     for height, filter_height, stride, pad in itertools.product(
         range(3, 10), (2, 3), (2, 3, 4), (0, 1)
@@ -353,7 +388,7 @@ def test_saved_notebooks_show_text_and_picture(mode, channels):
     data, metadata = explorer._repr_mimebundle_()
     text = data["text/plain"]
     assert text.startswith(f"WindowExplorer, {mode}: input ") and "0x" not in text
-    assert "stride 1, pad 1" in text and str(explorer.output_shape[-2:])[1:-1] in text + "4, 4"
+    assert "stride 1, pad 1" in text and str(explorer.output.shape[-2:])[1:-1] in text + "4, 4"
     assert data["image/png"].startswith("iVBOR")
     assert metadata["image/png"]["alt"] == explorer.figure.alt
     assert metadata["image/png"]["width"] <= style.MAX_WIDTH
@@ -366,7 +401,7 @@ def test_saved_notebooks_show_text_and_picture(mode, channels):
 @pytest.mark.parametrize("mode", MODES)
 def test_every_step_has_a_static_picture(mode):
     explorer = WindowExplorer(np.arange(2 * 4 * 5).reshape(2, 4, 5), mode=mode, stride=2, pad=1)
-    for step in range(np.prod(explorer.output_shape[-2:])):
+    for step in range(np.prod(explorer.output.shape[-2:])):
         explorer.step = step
         assert explorer.figure.alt
     explorer.set(channels=1, height=28, width=28, stride=1, pad=2)
@@ -397,8 +432,8 @@ def test_the_picture_writes_the_numbers_and_marks_the_window(mode):
     check_layout(drawn)
     for key, grid in explorer._view.picture["grids"].items():
         assert np.array_equal(matrix(numbers_of(drawn, grid["name"])), numbers(explorer, key))
-    assert len(outlined(drawn)) == {"backward": 3}.get(mode, 2)
-    assert "window 7 of 16" in drawn.alt
+    assert len(outlined(drawn)) == (2 if mode in ("convolution", *POOLING, "im2col") else 3)
+    assert ("element 7 of 9" if mode == ELEMENT else "window 7 of 16") in drawn.alt
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -412,12 +447,12 @@ def test_the_picture_of_channels_and_of_images_fits_its_card(mode):
 
 def test_bias_and_formula_are_shown_only_where_asked():
     explorer = WindowExplorer(bias=False, formula=False)
-    assert set(explorer._view.picture["grids"]) == {"x0", "W0", "out"}
-    assert explorer._view.picture["layout"] == ["x0", "⊛", "W0", "=", "out"]
+    assert set(explorer._view.picture["grids"]) == {"x0", "W00", "out0"}
+    assert explorer._view.picture["layout"] == ["x0", "⊛", "W00", "=", "out0"]
     assert explorer._view.picture["formula"] == []
     assert "bias" not in explorer.figure.alt
     explorer.bias = 2  # what counts is not hidden
-    assert "b" in explorer._view.picture["grids"]
+    assert "b0" in explorer._view.picture["grids"]
 
 
 def test_reset_goes_back_to_the_start():
@@ -474,12 +509,13 @@ def test_script_and_style_are_files_of_the_package_and_ask_for_nothing():
     addresses = set(re.findall(r"https?://[^\"'\s]+", script + css))
     assert addresses <= {"http://www.w3.org/2000/svg"}
     assert str(WindowExplorer()._view._esm) == script
-    assert str(WindowExplorer()._view._css) == css
+    assert str(WindowExplorer()._view._css).endswith(css)
 
 
 def test_pooling_has_windows_and_no_filter():
     explorer = WindowExplorer(modes=["max pooling", "convolution"])
     assert explorer.controls["filter_height"].description == "window height FH"
+    assert explorer.controls["mode"].description == "mode"
     assert set(explorer._view.picture["grids"]) == {"x0", "out0"}
     explorer.mode = "convolution"
     assert explorer.controls["filter_height"].description == "filter height FH"
@@ -497,3 +533,104 @@ def test_room_is_kept_for_a_note_only_where_one_can_come():
     even = {"x": np.ones((2, 4, 4)), "W": np.ones((2, 2, 2)), "stride": 2}
     assert below(**even, sliders=["channels"]) < below(**even, sliders=["stride"])
     assert below(**even | {"stride": 3}, sliders=[]) == below(**even, sliders=["stride"])
+
+
+def test_several_filters_over_their_grid():
+    rng = np.random.default_rng(3)
+    x, W = rng.integers(-3, 4, (3, 5, 6)), rng.integers(-3, 4, (3, 3, 3, 3))
+    modes = ["convolution", "product"]
+    explorer = WindowExplorer(x, W, [1, -2, 0.5], modes=modes, sliders=["filters", "channels"])
+    settings = itertools.product(modes, (3, 1, 2), (3, 2, 1), (1, 2), (0, 1))
+    for mode, filters, channels, stride, pad in settings:
+        explorer.set(mode=mode, filters=filters, channels=channels, stride=stride, pad=pad)
+        check_picture(explorer)
+        grids = explorer._view.picture["grids"]
+        for f, c in np.ndindex(filters, channels):
+            assert numbers(explorer, f"W{f}{c}").tolist() == W[f, c].tolist()
+        if mode == "convolution":
+            biases = [numbers(explorer, f"b{f}").item() for f in range(filters)]
+            assert biases == [1, -2, 0.5][:filters]
+        assert f"{'b' if mode == 'convolution' else 'W'}{filters}" not in grids
+        assert explorer._state().count == filters * np.prod(explorer.output.shape[-2:])
+
+
+def lit_cells(explorer, key):
+    """List the cells that the stored picture lights up in a grid, counted with the padding."""
+    picture = explorer._view.picture
+    (grid,) = _with_grids(picture, [key], explorer.step)
+    return {
+        (row + r, column + c)
+        for row, column, high, wide in grid.lit
+        for r, c in np.ndindex(high, wide)
+    }
+
+
+@pytest.mark.parametrize(("stride", "pad"), [(1, 0), (2, 0), (2, 1), (3, 2)])
+def test_each_step_lights_up_what_plain_loops_find(stride, pad):
+    x, W = np.ones((2, 5, 7)), np.ones((2, 2, 3, 2))
+    settings = {"stride": stride, "pad": pad, "modes": ["product", "convolution", ELEMENT]}
+    explorer = WindowExplorer(x, W, **settings)
+    _, OH, OW = explorer.output.shape
+    for mode in ("product", "convolution"):
+        explorer.mode = mode
+        for f, p, q in np.ndindex(2, OH, OW):
+            explorer.step = (f * OH + p) * OW + q
+            window = {(p * stride + i, q * stride + j) for i, j in np.ndindex(3, 2)}
+            for c in (0, 1):
+                assert lit_cells(explorer, f"x{c}") == window
+                assert lit_cells(explorer, f"W{f}{c}") == set(np.ndindex(3, 2))
+                assert lit_cells(explorer, f"W{1 - f}{c}") == set()
+            if mode == "convolution":
+                assert lit_cells(explorer, f"out{f}") == {(p, q)}
+                assert lit_cells(explorer, f"b{f}") == {(0, 0)}
+                assert (
+                    lit_cells(explorer, f"out{1 - f}") == lit_cells(explorer, f"b{1 - f}") == set()
+                )
+            else:
+                row = p * OW + q
+                assert lit_cells(explorer, "col") == {(row, k) for k in range(12)}
+                assert lit_cells(explorer, "col_W") == {(k, f) for k in range(12)}
+                assert lit_cells(explorer, "product") == {(row, f)}
+    explorer.mode = ELEMENT
+    for i, j in np.ndindex(3, 2):
+        explorer.step = i * 2 + j
+        grid = {(p * stride + i, q * stride + j) for p, q in np.ndindex(OH, OW)}
+        assert lit_cells(explorer, "x0") == lit_cells(explorer, "x1") == grid
+        columns = {(c * 3 + i) * 2 + j for c in (0, 1)}
+        assert lit_cells(explorer, "col") == {(r, k) for r in range(OH * OW) for k in columns}
+
+
+def test_a_slice_may_end_outside_of_the_image():
+    explorer = WindowExplorer(np.ones((5, 7)), np.ones((3, 3)), stride=2, mode=ELEMENT, step=7)
+    formula, slice_, harmless = explorer._view.picture["said"][7]
+    assert formula.endswith("with i = 2, j = 1, S = 2, OH = 2, OW = 3")
+    assert "= x[:, :, 2:6:2, 1:7:2], one number of each of the 6 windows: column 7 of col" in slice_
+    assert harmless.startswith("y_max = 6 of 5 rows: beyond the image, without harm.")
+    shown = " ".join(t.get_text() for t in texts(explorer.figure))
+    assert "x[:, :, 2:6:2, 1:7:2]" in shown and "without harm" in shown
+    assert len(explorer._view.picture["said"][0]) == 2
+    assert explorer._view.picture["grids"]["col"]["step"] == "fills"
+
+
+def test_how_often_a_number_is_copied_is_shown_on_demand():
+    explorer = WindowExplorer(mode="im2col")
+    assert set(explorer._view.picture["grids"]) == {"x0", "col"}
+    explorer._answer(explorer._view, {"copies": True}, [])
+    assert numbers(explorer, "reads").tolist() == [
+        [1, 2, 2, 1],
+        [2, 4, 4, 2],
+        [2, 4, 4, 2],
+        [1, 2, 2, 1],
+    ]
+    assert "times in col" in explorer.figure.alt
+    explorer._answer(explorer._view, {"copies": False}, [])
+    assert "reads" not in explorer._view.picture["grids"]
+    assert "reads" in WindowExplorer(mode="im2col", copies=True)._view.picture["grids"]
+    assert WindowExplorer()._view.picture["copies"] is None
+
+
+def test_an_impossible_filter_is_told_in_a_short_traceback():
+    with pytest.raises(ValueError, match="does not fit") as caught:
+        WindowExplorer(np.ones((4, 4)), np.ones((5, 5)))
+    assert len(traceback.extract_tb(caught.value.__traceback__)) == 2
+    assert caught.value.__suppress_context__

@@ -30,16 +30,13 @@ START_SECONDS = 60
 RUN_SECONDS = 120
 WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
+# Nobody is there to answer a question; all else is as JupyterLab comes, windowing and autosave too.
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {
         "fetchNews": "false",
         "checkForUpdates": False,
     },
-    "@jupyterlab/notebook-extension:tracker": {
-        "windowingMode": "none",  # otherwise cells out of sight are missing from the page
-        "autoStartDefaultKernel": True,
-    },
-    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+    "@jupyterlab/notebook-extension:tracker": {"autoStartDefaultKernel": True},
 }
 
 # Not awaited: page.evaluate has no time limit, and the promise ends early at a tagged error.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -53,6 +54,15 @@ def state(page):
     return json.loads(ask_kernel(page, STATE))
 
 
+def wait_for_state(page, wanted, seconds=20):
+    """Ask until the state is as wanted: JupyterLab has widgets answered beside what we ask."""
+    end = time.monotonic() + seconds
+    while not wanted(now := state(page)):
+        assert time.monotonic() < end, f"still {now}"
+        page.wait_for_timeout(100)
+    return now
+
+
 def test_the_walk_by_keyboard_from_the_digit_to_its_probabilities(page):
     step, picture = slider(page, "step"), shown(page)
     step.focus()
@@ -75,22 +85,32 @@ def test_the_walk_by_keyboard_from_the_digit_to_its_probabilities(page):
     assert not page.console_errors
 
 
+def test_the_broad_1_is_squeezed_until_it_is_read(page):
+    squeezed = cell(page, "explore(squeeze")
+    width = squeezed.get_by_role("slider")
+    for percent, said in ((95, 8), (90, 8), (85, 8), (80, 1)):
+        width.press("ArrowLeft")
+        words = f"At {percent} % of its width"
+        squeezed.locator(f"img[alt*='{words}'][alt*='this network: {said},']").wait_for()
+    assert not page.console_errors
+
+
 def test_another_digit_and_another_map_arrive_in_the_window_explorers(page):
     for name, keys in (("step", ["Home", "ArrowRight"]), ("digit", ["Home"]), ("unit", ["Home"])):
         for key in keys:
             slider(page, name).press(key)
-    before = state(page)
+    before = wait_for_state(page, lambda now: now["values"] == {"digit": 0, "unit": 0, "step": 1})
     for name, presses in (("digit", 5), ("unit", 3)):
-        for _ in range(presses):
+        for number in range(1, presses + 1):
             slider(page, name).press("ArrowRight")
+            wait_for_state(page, lambda now, at=(name, number): now["values"][at[0]] == at[1])
     page.wait_for_function(
         "() => [...document.querySelectorAll('img')].some(i => i.alt.includes('map 3, row'))"
     )
-    now = state(page)
+    own = pytest.approx(json.loads(ask_kernel(page, OWN)), abs=1e-4)
+    now = wait_for_state(page, lambda now: [now["conv"][1], now["pool"][1]] == own)
     assert now["values"] == {"step": 1, "digit": 5, "unit": 3} and not now["message"]
     assert now["conv"] != before["conv"] and now["pool"] != before["pool"]
-    own = json.loads(ask_kernel(page, OWN))
-    assert [now["conv"][1], now["pool"][1]] == pytest.approx(own, abs=1e-4)
     for name, windows in (("conv", 576), ("pool", 144)):
         view = cell(page, f"{name}_view = WindowExplorer(")
         view.locator(".where", has_text=f"window {now[name][0] + 1} of {windows}").wait_for()

@@ -9,20 +9,23 @@ import statistics
 import nbformat
 import pytest
 
+from .axe import violations
 from .kernel import ask_kernel
 from .lab import running_lab, what_is_missing
 
-SETUP = """from cnnlib import SimpleConvNet, Trainer, load_digits28
+SETUP = """from cnnlib import SimpleConvNet, Trainer, load_digits28, load_trained
 from cnnlib.widgets import DigitPad
 train, test = load_digits28()
 network = SimpleConvNet(rng=0)
 Trainer(network, *train, *test, 3, 50, "Adam", {"lr": 0.002}, verbose=False, seed=0).train()
-pad = DigitPad(network)"""
+networks = {"yours": network, "MNIST's": load_trained("deep"), "untrained": SimpleConvNet(rng=1)}
+pad = DigitPad(networks)"""
 STATE = """import json, numpy as np
 print(json.dumps({
     "answer": pad.answer, "box": pad.box, "layer": pad.layer, "maps": np.shape(pad.maps),
+    "choice": pad.choice, "why": pad.why, "lost": None if pad.lost is None else pad.lost.tolist(),
     "shares": [] if pad.probabilities is None else [f"{100 * p:.1f} %" for p in pad.probabilities],
-    "first": pad.result["maps"].get("pixels", b"").hex()[:2000], "ink": float(pad.image.sum()),
+    "first": pad.result["maps"]["pixels"].hex()[:2000], "ink": float(pad.image.sum()),
 }))"""
 # Points of strokes in parts of the pad's side.
 STROKES = {
@@ -32,15 +35,21 @@ STROKES = {
          (0.65, 0.7), (0.5, 0.8), (0.3, 0.75)]],
     4: [[(0.35, 0.2), (0.3, 0.5), (0.7, 0.5)], [(0.65, 0.2), (0.62, 0.85)]],
 }  # fmt: skip
+WRONG = """for data in ({}, {"method": "burn"}, {"method": "update", "state": {"layer": "Affine9"}},
+             {"method": "update", "state": {"drawing": "ink", "choice": 3}}):
+    pad.comm.handle_msg({"content": {"data": data}, "buffers": []})"""
 ALPHA = """canvas => {
   const {width, height} = canvas;
   const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
   return pixels.filter((_, k) => k % 4 === 3).reduce((all, a) => [...all, a], []);
 }"""
+# A box laid over the drawing, in its pixels: first row and column, height and width.
+BOX = """({style}) => style.visibility === "hidden" ? null
+  : ["top", "left", "height", "width"].map(side => Math.round(parseFloat(style[side]) * 1.12))"""
 # From the pen's going up to the changed answer.
 WATCH = """pad => {
   window.times = [];
-  const svg = pad.querySelector(".paper svg");
+  const svg = pad.querySelector(".paper");
   svg.addEventListener("pointerup", () => {
     const start = performance.now();
     new MutationObserver((changes, observer) => {
@@ -70,14 +79,14 @@ def lab_page(tmp_path_factory):
 @pytest.fixture
 def page(lab_page):
     """The page with an empty pad."""
-    ask_kernel(lab_page, "pad.clear(); pad.layer = 'Relu1'")
+    ask_kernel(lab_page, "pad.clear(); pad.choice, pad.layer, pad.why = 'yours', 'Relu1', False")
     said(lab_page, "Draw a digit")
     yield lab_page
     assert not lab_page.console_errors
 
 
 def pad(page):
-    return page.locator(".cnnlib-pad")
+    return page.locator(".cnnlib-pad").last  # 7.5 has one at its beginning, too
 
 
 def said(page, text):
@@ -85,7 +94,7 @@ def said(page, text):
 
 
 def draw(page, strokes, up=True):
-    box = pad(page).locator(".paper svg").bounding_box()
+    box = pad(page).locator(".paper").bounding_box()
     for stroke in strokes:
         places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
         page.mouse.move(*places[0])
@@ -99,9 +108,8 @@ def draw(page, strokes, up=True):
 def differences(page, state):
     """Compare the page with a state of Python, down to the pixels of the first feature map."""
     shown = [text for text in pad(page).locator(".bars .share").all_inner_texts() if text]
-    found = pad(page).locator(".found")
-    box = [int(found.get_attribute(name)) for name in ("y", "x", "height", "width")]
-    if shown != state["shares"] or box != (state["box"] or [0, 0, 0, 0]):
+    box = pad(page).locator(".found").evaluate(BOX)
+    if shown != state["shares"] or box != state["box"]:
         return f"the page shows {shown} and {box}"
     if not shown:
         return ""
@@ -165,7 +173,7 @@ def test_it_answers_while_the_pen_is_down(page):
 def test_a_finger_draws_and_does_not_scroll(page):
     touch = page.context.new_cdp_session(page)
     touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
-    area = pad(page).locator(".paper svg")
+    area = pad(page).locator(".paper")
     box = area.bounding_box()
     for kind, y in (("Start", 0.2), ("Move", 0.5), ("Move", 0.7), ("Move", 0.8), ("End", None)):
         point = {"x": box["x"] + 0.5 * box["width"], "y": box["y"] + (y or 0) * box["height"]}
@@ -182,9 +190,9 @@ def test_the_keyboard_alone_suffices(page):
     buttons = pad(page).get_by_role("button")
     names = [name.strip() for name in buttons.evaluate_all(
         "all => all.map(b => b.getAttribute('aria-label') ?? b.innerText)")]  # fmt: skip
-    assert names == ["Undo", "Clear", *(f"Sample {k}" for k in range(10))]
+    assert names == ["Undo", "Clear", "Why?", *(f"Sample {k}" for k in range(10))]
     buttons.first.focus()
-    for _ in range(9):
+    for _ in range(11):  # the menu of networks is on the way
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Sample 7"
     page.keyboard.press("Enter")
@@ -192,17 +200,11 @@ def test_the_keyboard_alone_suffices(page):
     seven = assert_shows(page)
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Space")
-    page.wait_for_function(
-        "ink => document.querySelector('.size').textContent !== ink",
-        arg=f"ink in {seven['box'][2]} × {seven['box'][3]} of 112 × 112",
-    )
+    said(page, "6, with")
     six = assert_shows(page)
     assert six["ink"] != seven["ink"]
     buttons.first.press("Enter")  # undo
-    page.wait_for_function(
-        "ink => document.querySelector('.size').textContent === ink",
-        arg=f"ink in {seven['box'][2]} × {seven['box'][3]} of 112 × 112",
-    )
+    said(page, "7, with")
     assert assert_shows(page)["ink"] == seven["ink"]
     menu = pad(page).get_by_role("combobox", name="feature maps after")
     menu.focus()
@@ -215,6 +217,68 @@ def test_the_keyboard_alone_suffices(page):
     buttons.first.press("Enter")
     page.wait_for_function("() => document.querySelector('.said').textContent !== 'Draw a digit'")
     assert assert_shows(page)["ink"] == seven["ink"]
+
+
+def test_networks_are_switched_by_keyboard_with_the_drawing_kept(page):
+    draw(page, STROKES[3])
+    page.wait_for_timeout(300)  # the last stroke may still be on its way
+    first = assert_shows(page)
+    menu = pad(page).get_by_role("combobox", name="answer of the network")
+    assert menu.locator("option").all_inner_texts() == ["yours", "MNIST's", "untrained"]
+    menu.focus()
+    seen = [first]
+    for name, FN in (("MNIST's", 16), ("untrained", 30)):
+        page.keyboard.press("ArrowDown")
+        pad(page).locator(".maps-title", has_text=f"({FN}, ").wait_for()
+        seen.append(assert_shows(page))
+        assert seen[-1]["choice"] == name and seen[-1]["ink"] == first["ink"]
+        assert menu.input_value() == name
+    assert len({str(state["shares"]) for state in seen}) == 3
+    assert len({state["first"] for state in seen}) == 3
+    ask_kernel(page, "pad.choice = 'yours'")
+    page.wait_for_function("() => document.querySelector('.choice').value === 'yours'")
+    assert assert_shows(page) == first
+
+
+def test_why_lies_over_the_drawing(page):
+    button = pad(page).get_by_role("button", name="Why?")
+    legend, heat = pad(page).locator(".legend"), pad(page).locator(".lost")
+    height = pad(page).bounding_box()["height"]
+    draw(page, STROKES[4])
+    page.wait_for_timeout(300)  # the last stroke may still be on its way
+    assert_shows(page)
+    assert legend.is_hidden() and heat.is_hidden()
+    assert button.get_attribute("aria-pressed") == "false"
+    button.focus()
+    page.keyboard.press("Space")
+    legend.wait_for()
+    assert button.get_attribute("aria-pressed") == "true"
+    state = assert_shows(page)
+    lost = [one for row in state["lost"] for one in row]
+    most, sure = max(lost), max(state["shares"], key=lambda share: float(share[:-2]))
+    assert legend.inner_text().startswith(f"Why {state['answer']}? Cover 5 × 5 pixels there")
+    assert legend.inner_text().endswith(f" {100 * most:.1f} % of its {sure}")
+    alphas = heat.evaluate(ALPHA)
+    assert len(alphas) == len(lost) == 144
+    assert all(abs(a - 254 * one / most) <= 2 for a, one in zip(alphas, lost, strict=True))
+    assert pad(page).bounding_box()["height"] == height
+    pad(page).get_by_role("button", name="Sample 6").click()  # it follows the drawing
+    legend.get_by_text("Why 6?").wait_for()
+    page.keyboard.press("Shift+Tab")
+    button.press("Enter")
+    legend.wait_for(state="hidden")
+    assert heat.is_hidden() and not assert_shows(page)["why"]
+
+
+def test_wrong_messages_leave_the_page_usable(page):
+    draw(page, STROKES[0])
+    page.wait_for_timeout(300)  # the last stroke may still be on its way
+    before = assert_shows(page)
+    ask_kernel(page, WRONG)
+    assert assert_shows(page) == before
+    pad(page).get_by_role("button", name="Sample 8").click()
+    said(page, "8, with")
+    assert assert_shows(page)["answer"] == 8
 
 
 def test_python_draws_and_the_hand_goes_on(page):
@@ -238,8 +302,11 @@ def test_everything_has_a_name_and_nothing_jumps(page):
     assert heights[0] == heights[1]
     for picture in pad(page).get_by_role("img").all():
         assert picture.get_attribute("aria-label")
-    assert pad(page).get_by_role("img", name="What the network gets, (1, 28, 28)").count() == 1
+    assert pad(page).get_by_role("img", name="What the network gets").count() == 1
     assert pad(page).get_by_role("listitem").count() == 10
+    pad(page).get_by_role("button", name="Why?").click()
+    pad(page).locator(".legend").wait_for()
+    assert violations(page, within=".cnnlib-pad") == []
 
 
 def test_from_pen_up_to_the_answer(page):
@@ -250,4 +317,3 @@ def test_from_pen_up_to_the_answer(page):
         page.wait_for_timeout(150)
     median = statistics.median(page.evaluate("window.times"))
     print(f"\nmedian {median:.0f} ms from pen up to the changed answer")
-    assert median < 60

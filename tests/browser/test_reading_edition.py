@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from .axe import violations
 from .lab import CHROMIUM_FLAGS, find_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,22 +76,6 @@ def open_page(browser, site):
     yield open_page
     for context in contexts:
         context.close()
-
-
-def violations(page, *rules):
-    """Run axe-core, or some of its rules; list what hinders readers seriously, with the places."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    options = {"runOnly": list(rules)} if rules else {}
-    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response
-    looked = {rule["id"] for rule in found["passes"] + found["violations"]}
-    assert len(looked) > 15 or set(rules) & looked, "axe-core hardly looked"
-    return [
-        f"{rule['id']}: {node['html'][:120]}"
-        for rule in found["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -74,7 +74,7 @@ def until(page, condition):
 
 
 def press_start(page):
-    button = panel(page).get_by_role("button")
+    button = panel(page).get_by_role("button").first
     button.focus()
     button.press("Enter")
 
@@ -85,8 +85,12 @@ def move(page, name, key):
     slider.press(key)
 
 
+def choose(page, name, option):
+    panel(page).get_by_role("combobox", name=name).select_option(option)
+
+
 def test_started_steered_stopped_and_gone_on_by_keyboard(page):
-    assert panel(page).get_by_role("button").inner_text() == "▶ Start"
+    assert panel(page).get_by_role("button").all_inner_texts() == ["▶ Start", "↺ Start over"]
     press_start(page)
     before = until(page, lambda now: now["step"] > 0)
     assert before["running"] and before["lr"] == 0.001 and before["batch"] == 50
@@ -97,9 +101,10 @@ def test_started_steered_stopped_and_gone_on_by_keyboard(page):
     assert now["running"] and now["lr"] == pytest.approx(10**-2.9)
     step, name, value = now["changes"][-1]
     assert (name, value) == ("learning rate", now["lr"]) and step > 0
-    move(page, "batch size", "ArrowRight")
+    choose(page, "batch size", "100")
     now = until(page, lambda now: now["batch"] != 50)
     assert now["running"] and now["batch"] == 100
+    panel(page).get_by_text("s left").wait_for()
 
     press_start(page)  # which now says Stop
     panel(page).get_by_role("button", name="Go on").wait_for()
@@ -157,9 +162,51 @@ def test_a_cell_runs_in_between_and_a_slider_answers_while_one_waits(page):
     assert ask_kernel(page, "print(6 * 7)").strip() == "42"
     page.evaluate("""() => { window.waiting = window.jupyterapp.shell.currentWidget.sessionContext
         .session.kernel.requestExecute({code: "await panel.task"}).done; }""")
-    move(page, "batch size", "ArrowLeft")
+    choose(page, "batch size", "50")
     press_start(page)
     page.evaluate("() => window.waiting")
     now = until(page, lambda now: not now["running"])
     assert now["batch"] == 50
+    assert not page.console_errors
+
+
+def test_go_on_counts_in_the_instant_in_which_it_appears(page):
+    press_start(page)
+    start = until(page, lambda now: now["running"])["step"]
+    until(page, lambda now: now["step"] > start)
+    panel(page).evaluate("""panel => new Promise(resolve => {
+        const button = panel.querySelector("button");
+        new MutationObserver((records, observer) => {
+          if (!button.textContent.includes("Go on")) return;
+          observer.disconnect();
+          button.click();
+          resolve();
+        }).observe(button, {childList: true, subtree: true, characterData: true});
+        button.click();
+      })""")
+    panel(page).get_by_role("button", name="Stop").wait_for()
+    step = state(page)["step"]
+    until(page, lambda now: now["running"] and now["step"] > step)
+    press_start(page)
+    until(page, lambda now: not now["running"])
+
+
+def test_start_over_while_it_runs_and_another_optimizer(page):
+    press_start(page)
+    until(page, lambda now: now["running"])
+    panel(page).get_by_role("button", name="Start over").click()
+    panel(page).get_by_role("button", name="▶ Start", exact=True).wait_for()
+    now = until(page, lambda now: not now["running"])
+    assert now["step"] == 0 and now["changes"] == []
+    choose(page, "optimizer", "Momentum")
+    choose(page, "beside", "mistakes")
+    press_start(page)
+    until(page, lambda now: now["step"] > 3)
+    press_start(page)
+    stopped = until(page, lambda now: not now["running"])
+    assert stopped["error"] == "None"
+    alt = panel(page).locator("img").get_attribute("alt")
+    assert "Before, with Adam, lr 0.00126, batch 50 (changed): loss" in alt
+    assert "Beside: worst: label" in alt
+    assert ask_kernel(page, "print(type(panel.trainer.optimizer).__name__)").strip() == "Momentum"
     assert not page.console_errors

@@ -1,0 +1,52 @@
+"""Run a chapter's code cells as they stand, or as a reader has edited them."""
+
+import ast
+import asyncio
+import functools
+import inspect
+import json
+from pathlib import Path
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+def run(chapter, *edits):
+    """Run all code cells in one space, each (cell id, old, new) replaced first.
+
+    In an event loop, as a kernel does: a cell may await. Returns the names that the notebook has
+    at its end, and {cell id: value that it ends in}.
+    """
+    return asyncio.run(_run(code_cells(chapter, *edits)))
+
+
+def code_cells(chapter, *edits):
+    """Return {id of a code cell: its source}, in order, with each (cell id, old, new) replaced."""
+    (path,) = NOTEBOOKS.glob(f"{chapter}-*.ipynb")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    sources = {c["id"]: "".join(c["source"]) for c in cells if c["cell_type"] == "code"}
+    for cell, old, new in edits:
+        assert old in sources[cell], f"{cell} has no {old!r}"
+        sources[cell] = sources[cell].replace(old, new)
+    return sources
+
+
+async def _run(sources):
+    space = {}
+    return space, {cell: await run_cell(cell, source, space) for cell, source in sources.items()}
+
+
+async def run_cell(cell, source, space):
+    """Run one cell in a space; return the value that it ends in, or None."""
+    value, body = None, ast.parse(source).body
+    last = [ast.Expression(body.pop().value)] if isinstance(body[-1], ast.Expr) else []
+    for node, mode in zip([ast.Module(body, []), *last], ("exec", "eval"), strict=False):
+        code = compile(node, cell, mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        value = eval(code, space)
+        value = await value if inspect.iscoroutine(value) else value
+    return value
+
+
+@functools.cache
+def as_stored(chapter):
+    """Run a chapter once, for all tests that only look."""
+    return run(chapter)
