@@ -4,7 +4,6 @@ import ast
 import inspect
 import json
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +91,8 @@ def worked(name):
 
 
 def check(name, submission):
-    """Check a submission, and see that it takes less than a second and nothing is raised."""
-    start = time.process_time()
-    verdict = getattr(exercises, f"check_{name}")(submission)
-    assert time.process_time() - start < 1, name
-    return verdict
+    """Check a submission, and see that nothing is raised."""
+    return getattr(exercises, f"check_{name}")(submission)
 
 
 def test_every_checker_is_asked_in_one_notebook():
