@@ -119,10 +119,14 @@ def _plain(x, W, stride, pad):
     return np.einsum("ncijpq,fcij->nfpq", sliding_windows(x, *W.shape[2:], stride, pad), W)
 
 
-def _stride_forgotten(x, W, b, stride=1, pad=0):
+def stride_forgotten(layer):
     """Make a map of the right size, but let neighbouring windows lie one pixel apart."""
-    OH, OW = _plain(x, W, stride, pad).shape[2:]
-    return _plain(x, W, 1, pad)[:, :, :OH, :OW] + _columns(b)
+
+    def mistaken(x, one, other, *settings):
+        OH, OW = layer(x, one, other, *settings).shape[2:]
+        return layer(x, one, other, 1, *settings[1:])[:, :, :OH, :OW]
+
+    return mistaken
 
 
 CONVOLUTION_MISTAKES = {
@@ -130,7 +134,7 @@ CONVOLUTION_MISTAKES = {
     "the filter is turned by 180 degrees; here it is laid on as it is":
         lambda x, W, b, S=1, P=0: convolution(x, W[:, :, ::-1, ::-1], b, S, P),
     "the stride is forgotten inside: window (p, q) begins at row p*S and column q*S":
-        _stride_forgotten,
+        stride_forgotten(convolution),
     "the stride is forgotten": lambda x, W, b, S=1, P=0: convolution(x, W, b, 1, P),
     "the padding is forgotten": lambda x, W, b, S=1, P=0: convolution(x, W, b, S, 0),
     "the slices have no end: a window ends at p*S + FH and q*S + FW":

@@ -188,8 +188,7 @@ def _judge_back(used):
 
 
 DROPOUT = Exercise(
-    "dropout",
-    "7.7",
+    "dropout", "7.7",
     "class MyDropout, with __init__(self, dropout_ratio=0.5), forward(self, x, train_flg=True), "
     "backward(self, dout)",
     cases=[

@@ -207,8 +207,7 @@ def _padding_kept(col, shape, FH, FW, stride=1, pad=0):
 
 def _back_step_one(col, shape, FH, FW, stride=1, pad=0):
     """Add windows back one pixel apart."""
-    windows = _as_windows(col, shape, FH, FW, stride, pad)
-    return add_windows(windows, shape, 1, pad)
+    return add_windows(_as_windows(col, shape, FH, FW, stride, pad), shape, 1, pad)
 
 
 def _to_minus_pad(col, shape, FH, FW, stride=1, pad=0):

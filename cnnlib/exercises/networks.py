@@ -1,5 +1,7 @@
 """Exercises of chapter 7.5: parameters of a network, its gradient, and three planted bugs."""
 
+from functools import partial
+
 import numpy as np
 
 from cnnlib.exercises.broken import broken_gradient
@@ -76,10 +78,6 @@ def _count(input_dim, layers, **slip):
     return count
 
 
-def _slip(**slip):
-    return lambda input_dim, layers: _count(input_dim, layers, **slip)
-
-
 def _layers(text):
     """Read "conv 2 3 1 0, relu" as the list of layers."""
     layers = [layer.split() for layer in text.split(", ")]
@@ -106,16 +104,19 @@ PARAMETER_COUNT = Exercise("parameter count", "7.5", "my_parameter_count(input_d
     reference=_count,
     mistakes={
         "the biases are forgotten: one per filter, and one per output of an affine layer":
-            _slip(bias="none"),
-        "a bias per pixel: a filter has one bias, wherever it lies": _slip(bias="pixel"),
-        "one bias per layer: each filter and each output has its own": _slip(bias="one"),
-        "the channels are forgotten: a filter is C x F x F": _slip(channels=1),
-        "pooling is counted as if it had weights: it has nothing to learn": _slip(window=1),
-        "pooling is passed over: it shrinks the map that the affine layer reads": _slip(pooling=1),
-        "the stride of the convolution is forgotten in the sizes": _slip(stride=1),
-        "the padding of the convolution is forgotten in the sizes": _slip(pad=1),
-        "an affine layer reads every number, C*H*W of them, not one per channel": _slip(flat=1),
-        "only the last layer is counted: add up with +=": _slip(last=1),
+            partial(_count, bias="none"),
+        "a bias per pixel: a filter has one bias, wherever it lies": partial(_count, bias="pixel"),
+        "one bias per layer: each filter and each output has its own": partial(_count, bias="one"),
+        "the channels are forgotten: a filter is C x F x F": partial(_count, channels=1),
+        "pooling is counted as if it had weights: it has nothing to learn":
+            partial(_count, window=1),
+        "pooling is passed over: it shrinks the map that the affine layer reads":
+            partial(_count, pooling=1),
+        "the stride of the convolution is forgotten in the sizes": partial(_count, stride=1),
+        "the padding of the convolution is forgotten in the sizes": partial(_count, pad=1),
+        "an affine layer reads every number, C*H*W of them, not one per channel":
+            partial(_count, flat=1),
+        "only the last layer is counted: add up with +=": partial(_count, last=1),
     },
 )  # fmt: skip
 
@@ -150,35 +151,13 @@ def _gradient(network, x, t):
     return Network.backward(network)
 
 
-def _back(network, dout, layers=None):
-    for layer in reversed(list(network.layers.values())) if layers is None else layers:
-        dout = layer.backward(dout)
-    return network
-
-
-def _not_reversed(network, x, t):
+def _back(network, x, t, start=lambda last: last.backward(1), order=reversed, handed_on=True):
+    """Go back through the layers; one of the last three makes a mistake of it."""
     network.loss(x, t)
-    dout = network.last_layer.backward(1)
-    return _collect(_back(network, dout, network.layers.values()))
-
-
-def _loss_skipped(network, x, t):
-    """Send a gradient of 1 into the last layer of the list, past the softmax."""
-    scores = network.predict(x, train_flg=True)
-    return _collect(_back(network, np.ones_like(scores)))
-
-
-def _probabilities_sent(network, x, t):
-    network.loss(x, t)
-    return _collect(_back(network, network.last_layer.y))
-
-
-def _dout_kept(network, x, t):
-    """Forget to hand on what a layer returns."""
-    network.loss(x, t)
-    dout = network.last_layer.backward(1)
-    for layer in reversed(list(network.layers.values())):
-        layer.backward(dout)
+    dout = start(network.last_layer)
+    for layer in order(list(network.layers.values())):
+        dx = layer.backward(dout)
+        dout = dx if handed_on else dout
     return _collect(network)
 
 
@@ -214,14 +193,16 @@ NETWORK_GRADIENT = Exercise("network gradient", "7.5", "my_gradient(network, x, 
     ],
     reference=_gradient,
     mistakes={
-        "the layers are not reversed: the way back begins at the last one": _not_reversed,
+        "the layers are not reversed: the way back begins at the last one":
+            partial(_back, order=list),
         "there is no forward pass before: network.loss(x, t) fills the layers' memories":
-            lambda network, x, t: _collect(_back(network, network.last_layer.backward(1))),
-        "what a layer returns is not handed on: dout = layer.backward(dout)": _dout_kept,
+            lambda network, x, t: network.last_layer.backward(1),
+        "what a layer returns is not handed on: dout = layer.backward(dout)":
+            partial(_back, handed_on=False),
         "the way back begins with ones: last_layer.backward(1) gives the gradient by the scores":
-            _loss_skipped,
+            partial(_back, start=lambda last: np.ones_like(last.y)),
         "the probabilities are sent back instead of their difference from the labels":
-            _probabilities_sent,
+            partial(_back, start=lambda last: last.y),
         "mean and sum are confused: the loss is the mean over the images, so 1/N belongs in":
             lambda network, x, t: {k: len(x) * v for k, v in _gradient(network, x, t).items()},
         "ReLU is taken for granted: ask the layers that are in the network":
@@ -261,10 +242,6 @@ def _mended(x, t, W1, b1, W2, b2, bugs=()):
     return dW1, convolution.db / (len(x) if "bias" in bugs else 1), affine.dW, affine.db
 
 
-def _left(*bugs):
-    return lambda *arguments: _mended(*arguments, bugs=bugs)
-
-
 def _network_of(seed, N, C, size, FN, K):
     rng = np.random.default_rng(seed)
     OH, OW = size[0] - 2, size[1] - 1  # filters of 3 x 2
@@ -290,13 +267,14 @@ THREE_BUGS = Exercise(
     untouched=broken_gradient,
     certain=True,  # a number of bugs left is said where nothing else differs
     mistakes={
-        _ONE_LEFT + _SCORES: _left("mean"),
-        _ONE_LEFT + _RELU: _left("relu"),
-        _ONE_LEFT + _TRANSPOSE: _left("transpose"),
-        _TWO_LEFT + _SCORES: _left("mean", "relu"),
-        _TWO_LEFT + _SCORES + ".": _left("mean", "transpose"),
-        _TWO_LEFT + _RELU: _left("relu", "transpose"),
-        "the bias is averaged over the places: db is a sum, and was right before": _left("bias"),
+        _ONE_LEFT + _SCORES: partial(_mended, bugs=("mean",)),
+        _ONE_LEFT + _RELU: partial(_mended, bugs=("relu",)),
+        _ONE_LEFT + _TRANSPOSE: partial(_mended, bugs=("transpose",)),
+        _TWO_LEFT + _SCORES: partial(_mended, bugs=("mean", "relu")),
+        _TWO_LEFT + _SCORES + ".": partial(_mended, bugs=("mean", "transpose")),
+        _TWO_LEFT + _RELU: partial(_mended, bugs=("relu", "transpose")),
+        "the bias is averaged over the places: db is a sum, and was right before":
+            partial(_mended, bugs=("bias",)),
         "divided by N twice":
             lambda x, *others: tuple(part / len(x) for part in _mended(x, *others)),
     },

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnlib.exercises.convolution import stride_forgotten
 from cnnlib.exercises.engine import Exercise, counting, dice
 from cnnlib.layers import Pooling
 from cnnlib.windows import add_windows, pad_images, sliding_windows
@@ -50,16 +51,6 @@ def _windows(x, pool_h, pool_w, stride, pad, value=0.0):
     return sliding_windows(pad_images(x, pad, value), pool_h, pool_w, stride)
 
 
-def _stride_forgotten(pool):
-    """Make a map of the right size, but let neighbouring windows lie one pixel apart."""
-
-    def mistaken(x, pool_h, pool_w, stride=2, pad=0):
-        OH, OW = pool(x, pool_h, pool_w, stride, pad).shape[2:]
-        return pool(x, pool_h, pool_w, 1, pad)[:, :, :OH, :OW]
-
-    return mistaken
-
-
 def _whole_map(pool):
     """Look at the whole map instead of each window."""
 
@@ -102,7 +93,7 @@ def _shared_mistakes(pool, reduce):
     return {
         "the channels are mixed: pooling treats every channel on its own": over_channels,
         "the stride is forgotten inside: window (p, q) begins at row p*S and column q*S":
-            _stride_forgotten(pool),
+            stride_forgotten(pool),
         "the stride is forgotten: the windows move by S, not by 1":
             lambda x, h, w, S=2, P=0: pool(x, h, w, 1, P),
         "the windows step by their own size: the stride is a setting of its own":
@@ -212,6 +203,10 @@ def _overwritten(dout, x, pool_h, pool_w, stride=2, pad=0):
     for n, c, p, q in np.ndindex(N, C, OH, OW):
         i, j = np.argwhere(marks[n, c, :, :, p, q])[0]
         dx[n, c, p * stride + i, q * stride + j] = dout[n, c, p, q]
+    return _cut(dx, pad)
+
+
+def _cut(dx, pad):
     return dx[:, :, pad : dx.shape[2] - pad, pad : dx.shape[3] - pad]
 
 
@@ -220,16 +215,8 @@ def _step_one(dout, x, pool_h, pool_w, stride=2, pad=0):
     return _sent_to(_winners(x, pool_h, pool_w, 1, pad)[..., :OH, :OW], dout, x, 1, pad)
 
 
-def _zero_padded(dout, x, pool_h, pool_w, stride=2, pad=0):
-    if pad == 0:
-        return _max_backward(dout, x, pool_h, pool_w, stride)
-    padded = pad_images(x, pad)
-    dx = _max_backward(dout, padded, pool_h, pool_w, stride)
-    return dx[:, :, pad:-pad, pad:-pad]
-
-
-def _padding_kept(dout, x, pool_h, pool_w, stride=2, pad=0):
-    return _max_backward(dout, pad_images(x, pad, -np.inf), pool_h, pool_w, stride)
+def _padding_kept(dout, x, pool_h, pool_w, stride=2, pad=0, value=-np.inf):
+    return _max_backward(dout, pad_images(x, pad, value), pool_h, pool_w, stride)
 
 
 def _backward_case(seed, x, *settings):
@@ -268,7 +255,8 @@ MAX_POOLING_BACKWARD = Exercise(
         ">=)": lambda dout, x, h, w, S=2, P=0: _sent_to(
             _winners(x, h, w, S, P, last=True), dout, x, S, P
         ),
-        "the padding is 0 and wins over negative numbers: pad with -np.inf": _zero_padded,
+        "the padding is 0 and wins over negative numbers: pad with -np.inf":
+            lambda dout, x, h, w, S=2, P=0: _cut(_padding_kept(dout, x, h, w, S, P, 0), P),
         "the padding is not cut off again": _padding_kept,
         "pad:-pad holds nothing where pad is 0; pad : pad + H always holds H rows":
             lambda dout, x, h, w, S=2, P=0: _padding_kept(dout, x, h, w, S, P)[:, :, P:-P, P:-P],

@@ -61,8 +61,7 @@ def _numbers_to_the_affine_layer():
 
 
 def _padding_for_an_even_filter():
-    keeping = [pad for pad in range(5) if conv_output_size(9, 4, pad=pad) == 9]
-    return keeping[0] if keeping else "none"
+    return next((pad for pad in range(5) if conv_output_size(9, 4, pad=pad) == 9), "none")
 
 
 def _gradient_at_the_7():
@@ -98,21 +97,15 @@ def _gradient_through_relu():
     return int(relu.backward(largest.backward(np.array([[[[8.0]]]])))[0, 0, 0, 0])
 
 
+_LONGER = (
+    _numbers_of_a_convolution, _changed_by_one_pixel, _weights_without_pooling,
+    _more_to_learn_for_a_larger_image, _numbers_to_the_affine_layer, _padding_for_an_even_filter,
+    _gradient_at_the_7, _price_of_im2col, _field_of_conv2, _shape_into_c5, _shape_through_a_stack,
+    _gradient_through_relu,
+)  # fmt: skip
 # What "compute" may name.
-COMPUTED = {
-    "numbers_of_a_convolution": _numbers_of_a_convolution,
-    "changed_by_one_pixel": _changed_by_one_pixel,
+COMPUTED = {function.__name__[1:]: function for function in _LONGER} | {
     "most_of_the_work": lambda: max(_figure_72().table(), key=lambda r: r.multiplications).name,
-    "weights_without_pooling": _weights_without_pooling,
-    "more_to_learn_for_a_larger_image": _more_to_learn_for_a_larger_image,
-    "numbers_to_the_affine_layer": _numbers_to_the_affine_layer,
-    "padding_for_an_even_filter": _padding_for_an_even_filter,
-    "gradient_at_the_7": _gradient_at_the_7,
-    "price_of_im2col": _price_of_im2col,
-    "field_of_conv2": _field_of_conv2,
-    "shape_into_c5": _shape_into_c5,
-    "shape_through_a_stack": _shape_through_a_stack,
-    "gradient_through_relu": _gradient_through_relu,
     "shape_of_one_filter": lambda: _filters(1, 3, 3).output_shape((3, 5, 5)),
     "shape_behind_two_layers": lambda: (
         100,
