@@ -3,6 +3,9 @@
 import importlib
 import importlib.util
 import json
+import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -19,6 +22,15 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # this was written, and must stay: its page knew no newer widgets (googlecolab/colabtools, #4525).
 IN_COLAB = {"numpy", "matplotlib", "pillow", "ipywidgets", "ipython", "traitlets", "requests"}
 IN_COLAB |= {"tqdm", "threadpoolctl"}  # scikit-learn, which is there, needs it
+
+
+# What `make address` writes into.
+NAMED = [
+    "README.md",
+    "lite/README.md",
+    "lite/TEACHING.md",
+    *(f"notebooks/{p.name}" for p in NOTEBOOKS),
+]
 
 
 def first_code(path):
@@ -55,6 +67,18 @@ def without_cnnlib(monkeypatch):
     )
 
 
+@pytest.fixture(scope="module")
+def addressed(tmp_path_factory):
+    """Give the folder of a copy that knows its address: `make address` was run there."""
+    copy = tmp_path_factory.mktemp("copy")
+    for name in NAMED:
+        (copy / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, copy / name)
+    make = ["make", "-f", str(ROOT / "Makefile"), "address", "REPOSITORY=ada/my-copy"]
+    subprocess.run(make, cwd=copy, check=True, capture_output=True)
+    return copy
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_notebook_begins_with_the_cell(path):
     cell = first_code(path)
@@ -62,9 +86,24 @@ def test_every_notebook_begins_with_the_cell(path):
     assert cell["id"] == "colab" and cell["metadata"]["tags"] == ["colab"]
 
 
-def test_in_colab_it_installs_what_is_missing_there(colab, without_cnnlib):
-    package, others = run(SOURCE)
-    assert package.startswith("%pip install --quiet --no-deps git+https://github.com/")
+def test_a_copy_without_an_address_refuses_in_colab(colab, without_cnnlib):
+    with pytest.raises(RuntimeError, match="make address REPOSITORY=you/your-copy"):
+        run(SOURCE)
+
+
+def test_make_address_reaches_every_place(addressed):
+    for name in NAMED:
+        before = (ROOT / name).read_text(encoding="utf-8")
+        after = (addressed / name).read_text(encoding="utf-8")
+        assert after.count("ada/my-copy") == before.count("OWNER/REPOSITORY")
+        assert not re.search("OWNER(/|%2F)REPOSITORY", after)
+
+
+def test_with_an_address_it_installs_what_is_missing_in_colab(colab, without_cnnlib, addressed):
+    cells = [first_code(addressed / "notebooks" / path.name) for path in NOTEBOOKS]
+    (source,) = {"".join(cell["source"]) for cell in cells}
+    package, others = run(source)
+    assert package == "%pip install --quiet --no-deps git+https://github.com/ada/my-copy"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {Requirement(text).name for text in project["dependencies"]}
     assert others == f"%pip install --quiet {' '.join(sorted(needed - IN_COLAB))}"
