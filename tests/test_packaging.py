@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import pytest
 import yaml
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -154,10 +157,40 @@ def test_every_job_of_the_site_waits_for_the_one_before():
 
 
 def test_the_tested_versions_begin_with_the_oldest_allowed():
-    (job,) = read(ROOT / ".github/workflows/test.yml")["jobs"].values()
-    versions = job["strategy"]["matrix"]["python"]
-    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'requires-python = ">={versions[0]}"' in pyproject and len(versions) > 1
+    jobs = read(ROOT / ".github/workflows/test.yml")["jobs"]
+    versions = jobs["test"]["strategy"]["matrix"]["python"]
+    oldest = jobs["lowest"]["steps"][1]["with"]["python-version"]
+    assert versions == [f"3.{minor}" for minor in range(11, 15)] and oldest == versions[0]
+    assert PROJECT["requires-python"] == f">={oldest}"
+
+
+def test_the_lowest_versions_are_those_of_pyproject():
+    command = [sys.executable, ".ci/lowest.py"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lowest = [Requirement(line) for line in done.stdout.splitlines()]
+    extras = PROJECT["optional-dependencies"]
+    declared = map(Requirement, PROJECT["dependencies"] + extras["lab"] + extras["test"])
+    for one, allowed in zip(lowest, declared, strict=True):
+        (exactly,) = one.specifier
+        assert one.name == allowed.name and exactly.operator == "=="
+        assert exactly.version in {bound.version for bound in allowed.specifier}
+        assert allowed.specifier.contains(exactly.version)
+
+
+def test_dependabot_follows_what_is_pinned_exactly():
+    settings = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))
+    pip, actions = settings["updates"]
+    texts = [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
+    pinned = {Requirement(text).name for text in texts if "==" in text}
+    assert {one["dependency-name"] for one in pip["allow"]} == pinned
+    assert actions["package-ecosystem"] == "github-actions"
+
+
+def test_every_file_names_the_same_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", changes, re.MULTILINE)[1]
+    assert citation["version"] == newest == PROJECT["version"]
 
 
 # ---- the teachers' page -----------------------------------------------------------------------
