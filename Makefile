@@ -7,10 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Apart: what builds the site would add itself to the JupyterLab of .venv.
 SITE := .venv-site
+LOWEST := .venv-lowest
 CHECK := import sys; sys.version_info >= (3, 11) or sys.exit('cnnlib needs Python 3.11 or newer, \
 this is %d.%d; name another one: make ... PYTHON=python3.12' % sys.version_info[:2])
 
-.PHONY: lab test notebooks bench bench-scaling site test-site address clean
+.PHONY: lab test test-lowest coverage notebooks bench bench-scaling site test-site address clean
 
 lab: $(VENV)/lab.stamp
 	$(BIN)/python -m jupyterlab --notebook-dir notebooks --config jupyter_server_config.py $(ARGS)
@@ -22,6 +23,20 @@ test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -q notebooks
 	$(BIN)/python -m pytest tests/browser -q -s
+
+# The package's tests with the lowest versions that pyproject.toml allows; the newer packages below
+# them deprecate what they call.
+test-lowest:
+	$(PYTHON) -c "$(CHECK)" && $(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable ".[lab,test]"
+	OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest tests --ignore=tests/browser -q -n auto --dist worksteal \
+		-W ignore::DeprecationWarning $(ARGS)
+
+# How much of the package the same tests run, with every line that they miss.
+coverage: $(VENV)/test.stamp
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m coverage run --source cnnlib -m pytest tests --ignore=tests/browser -q $(ARGS)
+	$(BIN)/python -m coverage report --show-missing --skip-covered
 
 # Run the notebooks from a fresh kernel and store their outputs, the way CI compares them.
 notebooks: $(VENV)/test.stamp
@@ -54,7 +69,7 @@ address:
 		s{tree%2FREPOSITORY}{tree%2F$(notdir $(REPOSITORY))}g' README.md lite/README.md lite/TEACHING.md notebooks/*.ipynb
 
 clean:
-	rm -rf $(VENV) $(SITE) dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SITE) $(LOWEST) dist build .coverage .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/lab.stamp: EXTRAS := lab
 $(VENV)/test.stamp: EXTRAS := lab,test,browser
