@@ -1,4 +1,4 @@
-"""Shared by all tests: random numbers with a fixed seed, and random settings that fit."""
+"""Shared by all tests: random numbers with a fixed seed, settings that fit, names of cases."""
 
 import numpy as np
 import pytest
@@ -11,3 +11,32 @@ settings.load_profile("cnnlib")
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Name a case by its values, `stride=2` or `Pooling(mode=max)`, where pytest would count."""
+    if val is None or isinstance(val, str | type):
+        return None  # pytest writes these out itself
+    number = isinstance(val, int | float | np.number)
+    return f"{argname}={val}" if number else in_words(val)[:60]
+
+
+def in_words(value):
+    """Write a value in a few words, which are the same in every process."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if value is None or isinstance(value, str | int | np.number):
+        return str(value)
+    if isinstance(value, dict):
+        return " ".join(f"{name}={in_words(one)}" for name, one in value.items()) or "nothing"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(in_words, value))})"
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{list(value.shape)}"
+    if getattr(value, "__name__", "") == "<lambda>":
+        return ".".join(value.__code__.co_names) or "lambda"  # what it calls
+    if hasattr(value, "__name__"):
+        return value.__name__
+    own = getattr(value, "__dict__", {}).items()
+    plain = {k: one for k, one in own if isinstance(one, int | str) and k[0] != "_"}
+    return type(value).__name__ + (f"({in_words(plain)})" if plain else "")

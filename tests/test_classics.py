@@ -34,8 +34,9 @@ from .layer_checks import (
     check_dtype_is_kept_and_arguments_are_not_changed,
 )
 
-LAYERS = range(7)  # of `layers_with_input`
-IMAGE_LAYERS = (0, 3, 4, 5, 6)  # of them, those that take images
+KINDS = "Subsampling ScaledTanh RBF GroupedConvolution TableConvolution LRN-of-5 LRN-of-3".split()
+LAYERS = [pytest.param(i, id=kind) for i, kind in enumerate(KINDS)]  # of `layers_with_input`
+IMAGE_LAYERS = [LAYERS[i] for i in (0, 3, 4, 5, 6)]  # of them, those that take images
 
 
 def layers_with_input(rng):
