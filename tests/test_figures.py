@@ -330,7 +330,7 @@ def test_copied_text_is_matplotlibs_own(text):
     canvas = style.Canvas("t")
     style.write(canvas.ax, 60, 60, text, 20)
     figure = canvas.finish(100, 100, "A text.")
-    fast = np.asarray(style._render(figure), int)
+    fast = np.asarray(style._render(figure, style.SHARP), int)
     figure.dpi *= style.SHARP
     own = FigureCanvasAgg(figure)
     own.draw()

@@ -270,16 +270,7 @@ def draw_image(ax, values, left, top, cell, colors, low, high, frame=style.LINE)
     """Draw numbers as an image in a thin frame, NaN white, and return its box."""
     rows, columns = values.shape
     box = Box(left, top, left + columns * cell, top + rows * cell)
-    ax.imshow(
-        values,
-        cmap=colors,
-        vmin=low,
-        vmax=high if high > low else low + 1,
-        extent=(box.left, box.right, box.bottom, box.top),
-        interpolation="nearest",
-        aspect="auto",
-        zorder=0.8,
-    )
+    style.Cells(ax, values, colors, low, high if high > low else low + 1, box)
     draw_frame(ax, left, top, columns * cell, rows * cell, frame, 0.8)
     return box
 

@@ -5,6 +5,7 @@ numbers in the browser, ``show_source`` shows the package's code.
 Only notebooks import this package.
 """
 
+import gc
 import sys
 
 from cnnlib.widgets.ask import ask
@@ -20,6 +21,10 @@ __all__ = [
     "DigitPad", "Explorer", "Lens", "ShapeCalculator", "TrainingPanel", "WindowExplorer",
     "ask", "explore", "show_source",
 ]  # fmt: skip
+
+# A full collection looks at all that NumPy, matplotlib and IPython have made by now, which will stay:
+# a tenth of a second, with every tenth picture.
+gc.freeze()
 
 if "google.colab" in sys.modules:  # Colab shows other widgets than its own only on request
     sys.modules["google.colab"].output.enable_custom_widget_manager()

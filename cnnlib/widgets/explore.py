@@ -7,12 +7,12 @@ each move of a slider calls it again. What an exception says is shown, over the 
 import html
 import sys
 
-import anywidget
 import ipywidgets
 from traitlets import TraitError
 
 from cnnlib.exercises.verdict import card
 from cnnlib.figures import style
+from cnnlib.widgets.picture import Picture, Surroundings
 from cnnlib.widgets.static import Still
 
 LABELS = {"height": "height H", "width": "width W", "stride": "stride S", "pad": "pad P"}
@@ -54,15 +54,15 @@ class Explorer(Still, ipywidgets.VBox):
         self._draw, self._limits = draw, limits or (lambda values: {})
         self._name = getattr(draw, "__name__", type(draw).__name__)
         self.figure, self.message = None, ""
-        self._picture, self._height = "", 80  # of the tallest so far: the page never moves up
+        self._png, self._tallest = b"", (80, 900)  # height, width: the page never moves up
         self._waiting = False  # while several values are being set
         self.controls = {}
         for name, range_ in ranges.items():
             made = self.controls[name] = control(name, range_, start.get(name))
             made.description = labels.get(name, LABELS.get(name, name.replace("_", " ")))
             made.observe(self._changed, "value")
-        self._view = ipywidgets.HTML()
-        super().__init__([in_columns(self.controls), SliderNames(), self._view])
+        self._view = Picture()
+        super().__init__([in_columns(self.controls), Surroundings(), self._view])
         self._changed(shown=ValueError)
 
     values = property(lambda self: {name: c.value for name, c in self.controls.items()})
@@ -104,7 +104,7 @@ class Explorer(Still, ipywidgets.VBox):
             self.message = ""
         finally:
             self._waiting = False
-        self._view.value = self._page()
+        self._view.show(self._page(), self._png)
 
     def _apply_limits(self):
         try:
@@ -125,44 +125,28 @@ class Explorer(Still, ipywidgets.VBox):
         if not hasattr(figure, "alt"):
             titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)]
             style.describe(figure, next(filter(None, titles), self._name))
-        self._picture = style.to_html(figure)
-        self._height = max(self._height, style.size(figure)[1])
-        self.figure = figure
+        self._tallest = max(self._tallest, style.size(figure)[::-1])
+        self._png, self.figure = self._view.draw(figure), figure
 
     def _page(self):
         """Write the picture; where there is a message, over it, faded: it shows other settings."""
-        faded, told = "", ""
-        missing = self._height - (style.size(self.figure)[1] if self.figure else 0)
+        faded, told, picture = "", "", style.to_html(self.figure) if self.figure else ""
+        height, width = self._tallest
         if self.message:
             behind = "Behind: the last settings that could be drawn."
             message = html.escape(self.message[:1].upper() + self.message[1:])
             message += f"<br><small>{behind if self.figure else 'There is no picture yet.'}</small>"
             faded, told = "opacity: 0.35", card(style.ROLES["window"], message)
         return (
-            f'<div style="position: relative; padding-bottom: {missing}px">'
-            f'<div style="{faded}">{self._picture}</div><div role="status" style="position: '
+            '<div style="container-type: inline-size"><div style="position: relative; min-height: '
+            f'min({height}px, var(--room, 9999px), 100cqw * {height / width:.4f})">'
+            f'<div style="{faded}">{picture}</div><div role="status" style="position: '
             f"absolute; top: 44px; left: 24px; max-width: 600px; filter: drop-shadow(0 1px 2px "
-            f'{style.MUTED})">{told}</div></div>'
+            f'{style.MUTED})">{told}</div></div></div>'
         )
 
 
 explore = Explorer
-
-
-class SliderNames(anywidget.AnyWidget):
-    """Tells screen readers the names of the sliders around it, which ipywidgets leaves out."""
-
-    _esm = """export default { render({ el }) {
-      const name = () => el.closest(".widget-vbox")?.querySelectorAll(".widget-slider").forEach(
-        (slider) => slider.querySelector("[role=slider]")?.setAttribute(
-          "aria-label", slider.querySelector(".widget-label").textContent));
-      const watch = new MutationObserver(name);
-      requestAnimationFrame(() => {
-        name();
-        watch.observe(el.closest(".widget-vbox"), { childList: true, subtree: true });
-      });
-      return () => watch.disconnect();
-    } };"""
 
 
 def in_columns(controls):

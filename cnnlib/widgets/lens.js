@@ -70,9 +70,10 @@ function render({ model, el }) {
   }
 
   frames.forEach((frame, k) => frame.addEventListener("pointermove", ({ clientX, clientY }) => {
-    const { left, top } = frame.getBoundingClientRect();
+    const { left, top, width } = frame.getBoundingClientRect();
+    const pixel = width / model.get("shown").planes[k].shape[1]; // on the screen
     const before = k ? 0 : (size - 1) / 2; // the window has the pointer in its middle
-    go([clientY - top, clientX - left].map((way) => Math.floor(way / times) - before));
+    go([clientY - top, clientX - left].map((way) => Math.floor(way / pixel) - before));
   }));
   frames[0].addEventListener("keydown", (event) => {
     const arrow = ARROWS[event.key];

@@ -21,7 +21,7 @@ import numpy as np
 from cnnlib.figures import curves, style
 from cnnlib.layers import class_indices
 from cnnlib.trainer import OPTIMIZERS, Trainer
-from cnnlib.widgets.explore import SliderNames
+from cnnlib.widgets.picture import Picture, Surroundings
 from cnnlib.widgets.static import Still
 
 SLICE = 0.05  # seconds of training between two breaths
@@ -83,11 +83,11 @@ class TrainingPanel(Still, ipywidgets.VBox):
             control.observe(lambda change, name=name: self._moved(name, change.new), "value")
         self.controls = {"start": start, "start over": over, **settings}
         self._bar = ipywidgets.IntProgress(layout={"width": "min(140px, 98%)"})
-        self._numbers, self._status, self._view = (ipywidgets.HTML() for _ in range(3))
+        self._numbers, self._status, self._view = ipywidgets.HTML(), ipywidgets.HTML(), Picture()
         rows = [start, over, self._bar, self._numbers], list(settings.values())
         wrap = {"flex_flow": "row wrap", "align_items": "center"}
         rows = [ipywidgets.HBox(row, layout=wrap) for row in rows]
-        self.children = [*rows, self._status, self._view, SliderNames()]
+        self.children = [*rows, self._status, self._view, Surroundings()]
         self.add_class("cnnlib-training-panel")
         self._used = self._name()  # by the last run: settings changed since are not its own
         self._say("")
@@ -251,7 +251,8 @@ class TrainingPanel(Still, ipywidgets.VBox):
         self._bar.max, self._bar.value = max(t.max_iter, 1), t.current_iter
         look = "font-variant-numeric: tabular-nums; white-space: nowrap"
         self._numbers.value = f'<span style="{look}">{text}</span>'
-        self._view.value = style.to_html(self.figure)
+        figure = self.figure
+        self._view.show(style.to_html(figure), self._view.draw(figure))
 
     def _state(self):
         t = self.trainer

@@ -367,7 +367,8 @@ function render({ model, el }) {
         down: steps(grid.rows, grid.row), along: steps(grid.columns, grid.column) };
     }
     hover = focus = null;
-    const high = Math.min(look.height, Math.max(200, innerHeight - look.rest - 23 * look.lines - look.below));
+    const sight = innerHeight / (el.currentCSSZoom ?? 1); // height seen at once
+    const high = Math.min(look.height, Math.max(200, sight - look.rest - 23 * look.lines - look.below));
     const { lines, sides, tall } = fit(g, width, high);
     height = Math.max(height, high, tall);
     area.style.minHeight = `${height}px`;
@@ -463,10 +464,11 @@ function render({ model, el }) {
   function cellAt({ target, clientX, clientY }) {
     const svg = target.closest("svg[data-key]");
     if (!svg) return null;
-    const { w, h, pad, rows, columns } = g.grids[svg.dataset.key];
+    const { pad, rows, columns } = g.grids[svg.dataset.key];
     const box = svg.getBoundingClientRect();
-    const index = (value, end) => Math.max(0, Math.min(end + 2 * pad - 1, Math.floor(value))) - pad;
-    const [row, column] = [index((clientY - box.top) / h, rows), index((clientX - box.left) / w, columns)];
+    const index = (share, end) => Math.max(0, Math.min(end - 1, Math.floor(share * end))) - pad;
+    const row = index((clientY - box.top) / box.height, rows + 2 * pad);
+    const column = index((clientX - box.left) / box.width, columns + 2 * pad);
     return { key: svg.dataset.key, row, column, inside: isInside(g.grids[svg.dataset.key], row, column) };
   }
   const onCell = (action) => (event) => {

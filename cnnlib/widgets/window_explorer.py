@@ -17,7 +17,8 @@ from traitlets import Bool, Dict, Int, TraitType, Unicode, dlink, observe, valid
 from cnnlib.figures import style
 from cnnlib.figures.explorer import draw
 from cnnlib.layers import Pooling
-from cnnlib.widgets.explore import SliderNames, control, in_columns
+from cnnlib.widgets.explore import control, in_columns
+from cnnlib.widgets.picture import Surroundings
 from cnnlib.widgets.static import Still, style_sheet
 from cnnlib.widgets.window_picture import ELEMENT, MODES, POOLING, State, picture, sentence, words
 from cnnlib.windows import conv_output_size, whole_number
@@ -143,7 +144,7 @@ class WindowExplorer(Still, ipywidgets.VBox):
             slider.observe(self._moved, "value")
         self._view.observe(self._stepped, "step")
         self._view.on_msg(self._answer)
-        self.children = [in_columns(self.controls), SliderNames(), self._view]
+        self.children = [in_columns(self.controls), Surroundings(), self._view]
 
     input = property(
         lambda self: _flat(self._present("x")),

@@ -14,33 +14,47 @@ NAME = """handle => {
 CELL = """handle => jupyterapp.shell.currentWidget.content.widgets
   .find(cell => cell.node === handle.closest(".jp-Cell")).model.id"""
 STEERS = 'handle => !!handle.closest(".jp-Cell-outputArea").querySelector(".widget-hprogress")'
-# Follows what a cell shows, sliders apart, from a key press until it has been still for 200 ms:
-# when it last changed, its pictures decoded, and how high it was in each frame. Reserved room is
-# left out: a view may keep the room of its tallest picture so far.
+# Follows what a cell shows, sliders apart, from a key press until it has been still for 200 ms, the
+# kernel at rest: when it last changed, its pictures decoded, and how high it was in each frame.
+# Reserved room is left out: a view may keep the room of its tallest picture so far. Looked at is
+# only what has been touched since the last frame, since looking takes time, too.
 WATCH = """handle => {
   const area = handle.closest(".jp-Cell-outputArea");
+  const small = document.createElement("canvas");
+  const pixels = picture => {
+    Object.assign(small, {width: 300, height: 200});
+    small.getContext("2d").drawImage(picture, 0, 0, 300, 200);
+    return small.toDataURL();
+  };
   const state = () => {
     const copy = area.cloneNode(true);
     copy.querySelectorAll(".widget-slider").forEach(slider => slider.remove());
-    const drawn = [...area.querySelectorAll("canvas")].map(canvas => canvas.toDataURL());
+    copy.querySelectorAll("img").forEach(picture => picture.removeAttribute("src"));
+    const drawn = [...area.querySelectorAll("canvas, img")].map(pixels);
     return [copy.innerHTML.replace(/(min-height|padding-bottom):[^;"]*/g, ""), ...drawn].join();
   };
   const text = () => area.innerText.replace(/\\s+/g, " ").slice(0, 400);
   const height = () => area.getBoundingClientRect().height;
-  let last = state();
+  const all = {subtree: true, childList: true, attributes: true, characterData: true};
+  let last = state(), touched = false;
+  new MutationObserver(() => { touched = true; }).observe(area, all);
   const watch = {state, text, before: last, heights: [height()], ms: null, still: false};
   window.watch = watch;
   handle.addEventListener("keydown", () => {
     const pressed = performance.now(), passed = () => performance.now() - pressed;
+    const {kernel} = jupyterapp.shell.currentWidget.sessionContext.session;
+    let active = 0;
     const look = async () => {
       watch.heights.push(height());
-      if (state() !== last) {
-        last = state();
+      if (touched || area.querySelector("canvas")) {
+        touched = false;
         const pictures = [...area.querySelectorAll("img")];
         await Promise.all(pictures.map(picture => picture.decode().catch(() => null)));
-        watch.ms = passed();
+        const ms = passed(), now = state();
+        if (now !== last) [last, watch.ms, active] = [now, ms, passed()];
       }
-      watch.still = passed() > (watch.ms === null ? 5000 : watch.ms + 200);
+      if (kernel.status !== "idle") active = passed();
+      watch.still = passed() > (watch.ms === null ? 5000 : active + 200);
       if (!watch.still) requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
