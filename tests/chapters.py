@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+LOOP = asyncio.Runner()  # one for all: what a cell has begun in it goes on in a later cell
 
 
 def run(chapter, *edits):
@@ -16,7 +17,7 @@ def run(chapter, *edits):
     In an event loop, as a kernel does: a cell may await. Returns the names that the notebook has
     at its end, and {cell id: value that it ends in}.
     """
-    return asyncio.run(_run(code_cells(chapter, *edits)))
+    return LOOP.run(_run(code_cells(chapter, *edits)))
 
 
 def code_cells(chapter, *edits):
@@ -48,5 +49,19 @@ async def run_cell(cell, source, space):
 
 @functools.cache
 def as_stored(chapter):
-    """Run a chapter once, for all tests that only look."""
+    """Run a chapter once, for all tests that only look; they are of one group, on one worker."""
     return run(chapter)
+
+
+def again(chapter):
+    """Run each cell of a chapter that has run once more, from the last to the first.
+
+    Returns {cell id: error}.
+    """
+    space, wrong = dict(as_stored(chapter)[0]), {}
+    for cell, source in reversed(code_cells(chapter).items()):
+        try:
+            LOOP.run(run_cell(cell, source, space))
+        except Exception as error:
+            wrong[cell] = f"{type(error).__name__}: {error}"
+    return wrong

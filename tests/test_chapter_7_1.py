@@ -9,6 +9,8 @@ from cnnlib.widgets import ShapeCalculator
 
 from .chapters import as_stored, run
 
+pytestmark = pytest.mark.xdist_group("7.1")
+
 
 @pytest.fixture(scope="module")
 def space():

@@ -8,6 +8,8 @@ from cnnlib.widgets import Explorer, Lens, WindowExplorer
 
 from .chapters import as_stored, run
 
+pytestmark = pytest.mark.xdist_group("7.2")
+
 
 @pytest.fixture(scope="module")
 def space():

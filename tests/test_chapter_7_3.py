@@ -13,6 +13,8 @@ from cnnlib.widgets import Explorer, WindowExplorer
 
 from .chapters import as_stored, run
 
+pytestmark = pytest.mark.xdist_group("7.3")
+
 WAYS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 

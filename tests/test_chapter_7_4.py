@@ -9,6 +9,8 @@ from cnnlib.windows import col2im, im2col
 
 from .chapters import as_stored, run
 
+pytestmark = pytest.mark.xdist_group("7.4")
+
 
 @pytest.fixture(scope="module")
 def space():

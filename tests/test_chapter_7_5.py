@@ -15,6 +15,8 @@ from cnnlib.widgets import DigitPad, Explorer, TrainingPanel
 
 from .chapters import run
 
+pytestmark = pytest.mark.xdist_group("7.5")
+
 
 def small(*edits):
     with pytest.MonkeyPatch.context() as patch:

@@ -12,6 +12,8 @@ from cnnlib.widgets import Explorer, ask
 from .chapters import as_stored, run
 from .test_photographs import test_images, train_weights  # noqa: F401
 
+pytestmark = pytest.mark.xdist_group("7.6")
+
 
 @pytest.fixture(scope="module")
 def space():

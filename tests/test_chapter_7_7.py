@@ -23,6 +23,8 @@ from cnnlib.windows import conv_output_size
 
 from .chapters import as_stored, run
 
+pytestmark = pytest.mark.xdist_group("7.7")
+
 
 def names(*wanted):
     return [as_stored("7.7")[0][name] for name in wanted]

@@ -11,6 +11,8 @@ from cnnlib.windows import conv_output_size, im2col
 
 from .chapters import as_stored, run
 
+pytestmark = pytest.mark.xdist_group("7.8")
+
 
 @pytest.fixture(scope="module")
 def names():

@@ -4,9 +4,7 @@ An exception in a callback would be seen by nobody, neither by a reader nor by n
 goes back up: after all others, each cell must run again.
 """
 
-import asyncio
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,42 +12,32 @@ import pytest
 from cnnlib.figures import style
 from cnnlib.widgets import Explorer, WindowExplorer
 
-from .chapters import code_cells, run_cell
+from .chapters import again, as_stored
 from .test_window_explorer import across, check_picture, possible
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+CHAPTERS = [pytest.param(f"7.{k}", marks=pytest.mark.xdist_group(f"7.{k}")) for k in range(1, 9)]
 WHOLE_GRID = 150  # an explorer with more settings gets every value of each slider, and a sample
 
 
-async def run_cells(path):
-    """Run the code cells of a notebook in order, then each again, from the last to the first.
-
-    In an event loop, as a kernel does: a cell may await. Returns {cell id: explorer it ends in},
-    of the first run, and {cell id: error} of the second.
-    """
-    sources, space, values, again = code_cells(path.name.partition("-")[0]), {}, {}, {}
-    for cell, source in sources.items():
-        values[cell] = await run_cell(cell, source, space)
-    for cell, source in reversed(sources.items()):
-        try:
-            await run_cell(cell, source, space)
-        except Exception as error:
-            again[cell] = f"{type(error).__name__}: {error}"
-    return values, again
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_explorer_over_its_values_and_every_cell_again(path, monkeypatch):
-    values, again = asyncio.run(run_cells(path))
-    assert not again
-    explorers = {cell: view for cell, view in values.items() if isinstance(view, Explorer)}
-    assert explorers, f"{path.name} has no explorer"
-    for view in values.values():
-        if isinstance(view, WindowExplorer):
-            check_window_explorer(view)
-    monkeypatch.setattr(style, "to_html", lambda figure: figure.alt)  # PNGs take the time
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_explorer_over_its_values(chapter, monkeypatch):
+    explorers = {c: v for c, v in as_stored(chapter)[1].items() if isinstance(v, Explorer)}
+    windows = [v for v in as_stored(chapter)[1].values() if isinstance(v, WindowExplorer)]
+    assert explorers, f"{chapter} has no explorer"
+    for explorer in windows:
+        start = state(explorer)
+        check_window_explorer(explorer)
+        explorer.set(**start)
+    monkeypatch.setattr(style, "to_png", lambda *_, **__: b"")  # PNGs take the time
     for cell, explorer in explorers.items():
+        start = explorer.values
         check_explorer(cell, explorer)
+        explorer.set(**start)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_cell_can_be_run_again(chapter):
+    assert not again(chapter)
 
 
 def choices(control):
