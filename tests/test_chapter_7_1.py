@@ -8,8 +8,12 @@ import pytest
 from cnnlib.widgets import ShapeCalculator
 
 from .chapters import as_stored, run
+from .explorers import (  # noqa: F401
+    test_every_cell_can_be_run_again,
+    test_every_explorer_over_its_values,
+)
 
-pytestmark = pytest.mark.xdist_group("7.1")
+CHAPTER = "7.1"
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,12 @@ from cnnlib import Convolution, naive
 from cnnlib.widgets import Explorer, Lens, WindowExplorer
 
 from .chapters import as_stored, run
+from .explorers import (  # noqa: F401
+    test_every_cell_can_be_run_again,
+    test_every_explorer_over_its_values,
+)
 
-pytestmark = pytest.mark.xdist_group("7.2")
+CHAPTER = "7.2"
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,12 @@ from cnnlib import Pooling, SimpleConvNet, check_gradient, naive
 from cnnlib.widgets import Explorer, WindowExplorer
 
 from .chapters import as_stored, run
+from .explorers import (  # noqa: F401
+    test_every_cell_can_be_run_again,
+    test_every_explorer_over_its_values,
+)
 
-pytestmark = pytest.mark.xdist_group("7.3")
+CHAPTER = "7.3"
 
 WAYS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 

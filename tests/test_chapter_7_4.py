@@ -8,8 +8,12 @@ from cnnlib.widgets import Explorer, WindowExplorer
 from cnnlib.windows import col2im, im2col
 
 from .chapters import as_stored, run
+from .explorers import (  # noqa: F401
+    test_every_cell_can_be_run_again,
+    test_every_explorer_over_its_values,
+)
 
-pytestmark = pytest.mark.xdist_group("7.4")
+CHAPTER = "7.4"
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,12 @@ from cnnlib.datasets import load_digits28
 from cnnlib.widgets import DigitPad, Explorer, TrainingPanel
 
 from .chapters import run
+from .explorers import (  # noqa: F401
+    test_every_cell_can_be_run_again,
+    test_every_explorer_over_its_values,
+)
 
-pytestmark = pytest.mark.xdist_group("7.5")
+CHAPTER = "7.5"
 
 
 def small(*edits):

@@ -10,9 +10,13 @@ from cnnlib.visualize import feature_maps, gradient_of, occlusion_map, patch_of,
 from cnnlib.widgets import Explorer, ask
 
 from .chapters import as_stored, run
+from .explorers import (  # noqa: F401
+    test_every_cell_can_be_run_again,
+    test_every_explorer_over_its_values,
+)
 from .test_photographs import test_images, train_weights  # noqa: F401
 
-pytestmark = pytest.mark.xdist_group("7.6")
+CHAPTER = "7.6"
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,12 @@ from cnnlib.widgets import Explorer
 from cnnlib.windows import conv_output_size
 
 from .chapters import as_stored, run
+from .explorers import (  # noqa: F401
+    test_every_cell_can_be_run_again,
+    test_every_explorer_over_its_values,
+)
 
-pytestmark = pytest.mark.xdist_group("7.7")
+CHAPTER = "7.7"
 
 
 def names(*wanted):

@@ -10,8 +10,12 @@ from cnnlib.widgets import DigitPad, Explorer, WindowExplorer
 from cnnlib.windows import conv_output_size, im2col
 
 from .chapters import as_stored, run
+from .explorers import (  # noqa: F401
+    test_every_cell_can_be_run_again,
+    test_every_explorer_over_its_values,
+)
 
-pytestmark = pytest.mark.xdist_group("7.8")
+CHAPTER = "7.8"
 
 
 @pytest.fixture(scope="module")

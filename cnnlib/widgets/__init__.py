@@ -22,8 +22,8 @@ __all__ = [
     "ask", "explore", "show_source",
 ]  # fmt: skip
 
-# A full collection looks at all that NumPy, matplotlib and IPython have made by now, which will stay:
-# a tenth of a second, with every tenth picture.
+# Else a full collection looks at all that NumPy, matplotlib and IPython have made by now, which
+# stays: a tenth of a second, with every tenth picture.
 gc.freeze()
 
 if "google.colab" in sys.modules:  # Colab shows other widgets than its own only on request

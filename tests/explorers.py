@@ -1,13 +1,13 @@
-"""Every explorer of every notebook, driven over its values; and each cell, run once more.
+"""Tests of every chapter: its explorers driven over their values, and each cell run once more.
 
 An exception in a callback would be seen by nobody, neither by a reader nor by nbval. And a reader
-goes back up: after all others, each cell must run again.
+goes back up: after all others, each cell must run again. Each test_chapter_7_*.py imports these
+tests, so that one worker runs its CHAPTER through once for all of them.
 """
 
 import itertools
 
 import numpy as np
-import pytest
 
 from cnnlib.figures import style
 from cnnlib.widgets import Explorer, WindowExplorer
@@ -15,29 +15,28 @@ from cnnlib.widgets import Explorer, WindowExplorer
 from .chapters import again, as_stored
 from .test_window_explorer import across, check_picture, possible
 
-CHAPTERS = [pytest.param(f"7.{k}", marks=pytest.mark.xdist_group(f"7.{k}")) for k in range(1, 9)]
 WHOLE_GRID = 150  # an explorer with more settings gets every value of each slider, and a sample
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_explorer_over_its_values(chapter, monkeypatch):
-    explorers = {c: v for c, v in as_stored(chapter)[1].items() if isinstance(v, Explorer)}
-    windows = [v for v in as_stored(chapter)[1].values() if isinstance(v, WindowExplorer)]
-    assert explorers, f"{chapter} has no explorer"
-    for explorer in windows:
-        start = state(explorer)
-        check_window_explorer(explorer)
-        explorer.set(**start)
+def test_every_explorer_over_its_values(request, monkeypatch):
+    values = as_stored(request.module.CHAPTER)[1]
+    explorers = {cell: view for cell, view in values.items() if isinstance(view, Explorer)}
+    assert explorers
+    for view in values.values():
+        if isinstance(view, WindowExplorer):
+            start = state(view)
+            check_window_explorer(view)
+            view.set(**start)
     monkeypatch.setattr(style, "to_png", lambda *_, **__: b"")  # PNGs take the time
     for cell, explorer in explorers.items():
         start = explorer.values
         check_explorer(cell, explorer)
-        explorer.set(**start)
+        explorer.set(**{name: within(explorer, name, v) for name, v in start.items()})
+        explorer.set(**start)  # now that the ends of all sliders are as they were
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_cell_can_be_run_again(chapter):
-    assert not again(chapter)
+def test_every_cell_can_be_run_again(request):
+    assert not again(request.module.CHAPTER)
 
 
 def choices(control):
