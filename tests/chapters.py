@@ -2,22 +2,37 @@
 
 import ast
 import asyncio
+import contextlib
 import functools
 import inspect
 import json
 from pathlib import Path
 
+import pytest
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 LOOP = asyncio.Runner()  # one for all: what a cell has begun in it goes on in a later cell
 
 
-def run(chapter, *edits):
+def run(chapter, *edits, native=False):
     """Run all code cells in one space, each (cell id, old, new) replaced first.
 
-    In an event loop, as a kernel does: a cell may await. Returns the names that the notebook has
-    at its end, and {cell id: value that it ends in}.
+    In an event loop, as a kernel does: a cell may await. Trainings are those of the browser
+    edition, unless `native`: nbval runs the others. Returns the names that the notebook has at its
+    end, and {cell id: value that it ends in}.
     """
-    return LOOP.run(_run(code_cells(chapter, *edits)))
+    with sizes(native):
+        return LOOP.run(_run(code_cells(chapter, *edits)))
+
+
+@contextlib.contextmanager
+def sizes(native=False):
+    """Let trainings be as small as in the browser edition, or not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CNNLIB_IN_BROWSER", raising=False)
+        if not native:
+            patch.setenv("CNNLIB_IN_BROWSER", "1")
+        yield
 
 
 def code_cells(chapter, *edits):
@@ -47,10 +62,8 @@ async def run_cell(cell, source, space):
     return value
 
 
-@functools.cache
-def as_stored(chapter):
-    """Run a chapter once, for all tests that only look; they are of one group, on one worker."""
-    return run(chapter)
+# A chapter is run once, for all tests that only look: they are of one file, on one worker.
+once = functools.cache(run)
 
 
 def again(chapter):
@@ -58,10 +71,11 @@ def again(chapter):
 
     Returns {cell id: error}.
     """
-    space, wrong = dict(as_stored(chapter)[0]), {}
+    space, wrong = dict(once(chapter)[0]), {}
     for cell, source in reversed(code_cells(chapter).items()):
         try:
-            LOOP.run(run_cell(cell, source, space))
+            with sizes():
+                LOOP.run(run_cell(cell, source, space))
         except Exception as error:
             wrong[cell] = f"{type(error).__name__}: {error}"
     return wrong

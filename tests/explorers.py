@@ -12,14 +12,14 @@ import numpy as np
 from cnnlib.figures import style
 from cnnlib.widgets import Explorer, WindowExplorer
 
-from .chapters import again, as_stored
+from .chapters import again, once
 from .test_window_explorer import across, check_picture, possible
 
 WHOLE_GRID = 150  # an explorer with more settings gets every value of each slider, and a sample
 
 
 def test_every_explorer_over_its_values(request, monkeypatch):
-    values = as_stored(request.module.CHAPTER)[1]
+    values = once(request.module.CHAPTER)[1]
     explorers = {cell: view for cell, view in values.items() if isinstance(view, Explorer)}
     assert explorers
     for view in values.values():

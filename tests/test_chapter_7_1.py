@@ -7,7 +7,7 @@ import pytest
 
 from cnnlib.widgets import ShapeCalculator
 
-from .chapters import as_stored, run
+from .chapters import once, run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
@@ -18,7 +18,7 @@ CHAPTER = "7.1"
 
 @pytest.fixture(scope="module")
 def space():
-    return as_stored("7.1")[0]
+    return once("7.1")[0]
 
 
 def costs(net):

@@ -6,7 +6,7 @@ import pytest
 from cnnlib import Convolution, naive
 from cnnlib.widgets import Explorer, Lens, WindowExplorer
 
-from .chapters import as_stored, run
+from .chapters import once, run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
@@ -17,12 +17,12 @@ CHAPTER = "7.2"
 
 @pytest.fixture(scope="module")
 def space():
-    return as_stored("7.2")[0]
+    return once("7.2")[0]
 
 
 @pytest.fixture(scope="module")
 def values():
-    return as_stored("7.2")[1]
+    return once("7.2")[1]
 
 
 def loops(x, W, **settings):

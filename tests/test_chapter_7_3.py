@@ -11,7 +11,7 @@ import pytest
 from cnnlib import Pooling, SimpleConvNet, check_gradient, naive
 from cnnlib.widgets import Explorer, WindowExplorer
 
-from .chapters import as_stored, run
+from .chapters import once, run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
@@ -23,7 +23,7 @@ WAYS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
 def names(*wanted):
-    return [as_stored("7.3")[0][name] for name in wanted]
+    return [once("7.3")[0][name] for name in wanted]
 
 
 def batch(x):
@@ -51,7 +51,7 @@ def test_the_table_gives_what_its_quarters_give():
 
 
 def test_three_square_windows_keep_the_size_of_the_table():
-    pools = as_stored("7.3")[1]["table-explorer"]
+    pools = once("7.3")[1]["table-explorer"]
     sliders = [(c.min, c.max) for name, c in pools.controls.items() if name != "mode"]
     assert sliders == [(1, 5), (1, 5), (1, 4), (0, 3)]
     kept = set()

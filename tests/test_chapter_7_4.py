@@ -7,7 +7,7 @@ from cnnlib import naive
 from cnnlib.widgets import Explorer, WindowExplorer
 from cnnlib.windows import col2im, im2col
 
-from .chapters import as_stored, run
+from .chapters import once, run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
@@ -18,12 +18,12 @@ CHAPTER = "7.4"
 
 @pytest.fixture(scope="module")
 def space():
-    return as_stored("7.4")[0]
+    return once("7.4")[0]
 
 
 @pytest.fixture(scope="module")
 def values():
-    return as_stored("7.4")[1]
+    return once("7.4")[1]
 
 
 @pytest.mark.parametrize(("stride", "pad"), [(1, 0), (2, 0), (2, 1), (3, 2)])

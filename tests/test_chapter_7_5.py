@@ -1,10 +1,7 @@
 """What 7.5 says: its counts by independent arithmetic, its trainings with a margin.
 
-The networks and functions are those of the notebook's own cells, which a reader may change. The
-chapter is run at the sizes of the browser edition.
+The networks and functions are those of the notebook's own cells, which a reader may change.
 """
-
-import functools
 
 import numpy as np
 import pytest
@@ -13,7 +10,7 @@ from cnnlib import SimpleConvNet, gradient_check, load_trained, naive
 from cnnlib.datasets import load_digits28
 from cnnlib.widgets import DigitPad, Explorer, TrainingPanel
 
-from .chapters import run
+from .chapters import once, run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
@@ -22,19 +19,8 @@ from .explorers import (  # noqa: F401
 CHAPTER = "7.5"
 
 
-def small(*edits):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CNNLIB_IN_BROWSER", "1")
-        return run("7.5", *edits)
-
-
-@functools.cache
-def chapter():
-    return small()
-
-
 def names(*wanted):
-    return [chapter()[0][name] for name in wanted]
+    return [once("7.5")[0][name] for name in wanted]
 
 
 # ---- plan and parts
@@ -239,7 +225,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_reader_may_change_it(change):
-    names, values = small(*SMALLER, *CHANGES[change])
+    names, values = run("7.5", *SMALLER, *CHANGES[change])
     shown = [v for v in values.values() if isinstance(v, Explorer | DigitPad | TrainingPanel)]
     assert len(shown) == 6
     assert all(not v.message for v in shown if isinstance(v, Explorer))

@@ -9,7 +9,7 @@ from cnnlib.networks import PhotoConvNet, filter_history, load_trained
 from cnnlib.visualize import feature_maps, gradient_of, occlusion_map, patch_of, receptive_fields
 from cnnlib.widgets import Explorer, ask
 
-from .chapters import as_stored, run
+from .chapters import once, run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
@@ -21,12 +21,12 @@ CHAPTER = "7.6"
 
 @pytest.fixture(scope="module")
 def space():
-    return as_stored("7.6")[0]
+    return once("7.6")[0]
 
 
 @pytest.fixture(scope="module")
 def values():
-    return as_stored("7.6")[1]
+    return once("7.6")[1]
 
 
 def test_filters_become_smooth_early_then_sharp_and_always_stronger():

@@ -21,7 +21,7 @@ from cnnlib.layers import Relu, Sigmoid
 from cnnlib.widgets import Explorer
 from cnnlib.windows import conv_output_size
 
-from .chapters import as_stored, run
+from .chapters import once, run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
@@ -31,7 +31,7 @@ CHAPTER = "7.7"
 
 
 def names(*wanted):
-    return [as_stored("7.7")[0][name] for name in wanted]
+    return [once("7.7", native=True)[0][name] for name in wanted]
 
 
 def published(net):
@@ -142,8 +142,8 @@ def test_poolings_differ_on_moved_digits_only():
     assert maximum[3] > mean[3] + 0.02 and mean[3] > thinned[3] + 0.02
     assert maximum[3] > thinned[3] + 0.06 and maximum[3] < 0.55
     assert all(each.shape == (5, 4, 4) for each in moved.values())
-    for way, nets in as_stored("7.7")[0]["pooled"].items():
-        x, t = as_stored("7.7")[0]["x_test"], as_stored("7.7")[0]["t_test"]
+    pooled, x, t = names("pooled", "x_test", "t_test")
+    for way, nets in pooled.items():
         beside = np.pad(x[..., :-3], [(0, 0)] * 3 + [(3, 0)])  # by 3 to the right, by hand
         assert np.isclose(moved[way][0, 0, 3], nets[0].accuracy(beside, t))
 
@@ -219,7 +219,7 @@ def test_227_divides_and_224_does_not():
     fits = [w for w in range(225, 240) if (w - 11) % 4 == 0]
     assert fits[0] == 227 and conv_output_size(227, 11, stride=4) == 55
     assert 256 * 5 * 5 == 6400 and AlexNet.small().layers and 256 * 6 * 6 == 9216
-    assert as_stored("7.7")[0]["alexnet"].layers["Affine6"].W.shape[0] == 9216
+    assert names("alexnet")[0].layers["Affine6"].W.shape[0] == 9216
 
 
 # ---- the reader's changes
@@ -253,8 +253,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_reader_may_change_any_number(change, monkeypatch):
-    monkeypatch.setenv("CNNLIB_IN_BROWSER", "1")  # smaller trainings
+def test_a_reader_may_change_any_number(change):
     changes = {(cell, old): new for cell, old, new in [*SMALL, *CHANGES[change]]}
     _, values = run("7.7", *((*place, new) for place, new in changes.items()))
     explorers = {cell: v for cell, v in values.items() if isinstance(v, Explorer)}
