@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 # Apart: what builds the site would add itself to the JupyterLab of .venv.
 SITE := .venv-site
 LOWEST := .venv-lowest
+# On all cores, a file at a time, in order: what a file sets up is set up once, and the long ones come first.
+BY_FILE := -n auto --dist loadfile --no-loadscope-reorder
 CHECK := import sys; sys.version_info >= (3, 11) or sys.exit('cnnlib needs Python 3.11 or newer, \
 this is %d.%d; name another one: make ... PYTHON=python3.12' % sys.version_info[:2])
 
@@ -19,10 +21,10 @@ lab: $(VENV)/lab.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/browser -q -n auto --dist worksteal
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/browser -q $(BY_FILE)
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg -q notebooks
-	$(BIN)/python -m pytest tests/browser -q -s
+		--nbval-sanitize-with tests/nbval_sanitize.cfg -q notebooks $(BY_FILE)
+	$(BIN)/python -m pytest tests/browser -q $(BY_FILE)
 
 # The package's tests with the lowest versions that pyproject.toml allows; the newer packages below
 # them deprecate what they call.
@@ -30,7 +32,7 @@ test-lowest:
 	$(PYTHON) -c "$(CHECK)" && $(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable ".[lab,test]"
-	OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest tests --ignore=tests/browser -q -n auto --dist worksteal \
+	OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest tests --ignore=tests/browser -q $(BY_FILE) \
 		-W ignore::DeprecationWarning $(ARGS)
 
 # How much of the package the same tests run, with every line that they miss.

@@ -227,6 +227,9 @@ class TrainingPanel(Still, ipywidgets.VBox):
     def _moved(self, name, value):
         if name == "beside":
             return self._show()
+        if name == "learning rate" and math.isclose(value, self.trainer.optimizer.lr):
+            self._wanted.pop(name, None)  # nothing new: the page rounds it
+            return
         self._wanted[name] = value
         if not self.running:
             self._apply()
@@ -298,8 +301,9 @@ def _settings(trainer, optimizers):
     controls, lr = {}, getattr(trainer.optimizer, "lr", None)
     look = {"style": {"description_width": "initial"}, "layout": {"width": "min(320px, 98%)"}}
     if isinstance(lr, numbers.Real) and 0 < lr < math.inf:
-        power = math.log10(lr)
-        ends = {"min": min(-5, math.floor(power)), "max": max(0, math.ceil(power))}
+        power = math.log10(lr)  # on a notch, of ten for each power of ten: the page moves to one
+        low = power - math.floor(10 * (power - min(-5, power)) + 1e-9) / 10
+        ends = {"min": low, "max": low + math.ceil(10 * (max(0, power) - low) - 1e-9) / 10}
         ends |= {"readout_format": ".2g", "description": "learning rate"}
         controls["learning rate"] = ipywidgets.FloatLogSlider(lr, **ends, **look)
     sizes = {trainer.batch_size, *(n for n in BATCH_SIZES if n <= len(trainer.x_train))}

@@ -155,7 +155,7 @@ def running_lab(notebooks, theme="JupyterLab Light"):
 @contextlib.contextmanager
 def _server(folder, theme):
     """Run the server and give its address."""
-    environment = dict(os.environ)
+    environment = os.environ | {"CNNLIB_IN_BROWSER": "1"}  # smaller trainings; nbval has the others
     for name in ("CONFIG_DIR", "RUNTIME_DIR", "DATA_DIR"):
         environment[f"JUPYTER_{name}"] = str(folder / name.lower())
     for name in ("SETTINGS_DIR", "WORKSPACES_DIR"):

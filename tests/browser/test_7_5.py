@@ -29,7 +29,7 @@ def test_the_panel_is_steered_and_a_digit_is_read(page):
     done = until(page, lambda now: not now["running"])
     panel.get_by_text(f"step {done['step']} of {done['step']}").wait_for()
 
-    panel.get_by_role("button", name="4 more epochs").press("Enter")
+    panel.get_by_role("button", name="more epochs").press("Enter")
     until(page, lambda now: now["running"] and now["step"] > done["step"])
     panel.get_by_role("slider", name="learning rate").press("ArrowLeft")
     slower = until(page, lambda now: now["lr"] < done["lr"])
@@ -54,7 +54,7 @@ def test_the_panel_is_steered_and_a_digit_is_read(page):
     practice.get_by_role("button", name="Start", exact=False).first.press("Enter")
     practice.get_by_role("status").filter(has_text="Done after step").wait_for()
     learned, others = json.loads(ask_kernel(page, PRACTICE))
-    assert learned > 0.8 and others == stopped["step"]  # the real run is untouched
+    assert learned > 0.5 and others == stopped["step"]  # the real run is untouched
 
     first, last = page.locator(".cnnlib-pad").all()
     first.scroll_into_view_if_needed()  # JupyterLab does not lay out what is far away

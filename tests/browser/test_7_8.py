@@ -7,9 +7,8 @@ import time
 import pytest
 
 from .kernel import ask_kernel
-from .lab import NOTEBOOKS, running_lab, what_is_missing
 
-NAME = "7.8-summary.ipynb"
+NOTEBOOK = "7.8-summary.ipynb"
 STATE = """import json
 way = ways[walker.values["digit"]]
 print(json.dumps({
@@ -23,18 +22,6 @@ OWN = """import json
 c = min(walker.values["unit"], 29)
 maps = feature_maps(net, digits)
 print(json.dumps([float(maps[k][walker.values["digit"], c].max()) for k in ("Conv1", "Pool1")]))"""
-
-
-@pytest.fixture(scope="module")
-def page():
-    reason = what_is_missing()
-    if reason:
-        pytest.skip(reason)
-    with running_lab(sorted(NOTEBOOKS.glob("*.ipynb"))) as lab:
-        page = lab.open_and_run(NAME)
-        page.set_default_timeout(20_000)
-        page.console_errors = lab.console_errors
-        yield page
 
 
 def cell(page, source):

@@ -1,10 +1,8 @@
 """axe finds nothing serious in the widgets of a running notebook, in light and dark."""
 
-import nbformat
 import pytest
 
 from .axe import violations
-from .lab import running_lab, what_is_missing
 
 CELLS = {
     "explore": """from cnnlib.figures.convolution import sliding
@@ -27,19 +25,7 @@ LOOK_AT = """k => document.querySelectorAll(".jp-CodeCell .jp-OutputArea").forEa
   (area, i) => area.toggleAttribute("data-looked-at", i === k))"""
 
 
-@pytest.fixture(scope="module", params=["JupyterLab Light", "JupyterLab Dark"])
-def page(request, tmp_path_factory):
-    reason = what_is_missing()
-    if reason:
-        pytest.skip(reason)
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in CELLS.values()]
-    path = tmp_path_factory.mktemp("widgets") / "widgets.ipynb"
-    nbformat.write(notebook, path)
-    with running_lab([path], request.param) as lab:
-        yield lab.open_and_run(path.name)
-
-
+@pytest.mark.parametrize("page", ["JupyterLab Light", "JupyterLab Dark"], indirect=True)
 @pytest.mark.parametrize("name", CELLS)
 def test_axe_finds_nothing_serious(page, name):
     page.evaluate(LOOK_AT, list(CELLS).index(name))

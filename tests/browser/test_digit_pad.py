@@ -6,12 +6,10 @@ What the page shows is compared with what Python says of the same pad, asked in 
 import json
 import statistics
 
-import nbformat
 import pytest
 
 from .axe import violations
 from .kernel import ask_kernel
-from .lab import running_lab, what_is_missing
 
 SETUP = """from cnnlib import SimpleConvNet, Trainer, load_digits28, load_trained
 from cnnlib.widgets import DigitPad
@@ -58,31 +56,16 @@ WATCH = """pad => {
     }).observe(pad.querySelector(".bars"), {childList: true, subtree: true, characterData: true});
   });
 }"""
-
-
-@pytest.fixture(scope="module")
-def lab_page(tmp_path_factory):
-    reason = what_is_missing()
-    if reason:
-        pytest.skip(reason)
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, "pad")]
-    path = tmp_path_factory.mktemp("pads") / "pads.ipynb"
-    nbformat.write(notebook, path)
-    with running_lab([path]) as lab:
-        page = lab.open_and_run(path.name)
-        page.set_default_timeout(20_000)
-        page.console_errors = lab.console_errors
-        yield page
+CELLS = ["pad"]
 
 
 @pytest.fixture
-def page(lab_page):
+def page(page):
     """The page with an empty pad."""
-    ask_kernel(lab_page, "pad.clear(); pad.choice, pad.layer, pad.why = 'yours', 'Relu1', False")
-    said(lab_page, "Draw a digit")
-    yield lab_page
-    assert not lab_page.console_errors
+    ask_kernel(page, "pad.clear(); pad.choice, pad.layer, pad.why = 'yours', 'Relu1', False")
+    said(page, "Draw a digit")
+    yield page
+    assert not page.console_errors
 
 
 def pad(page):
@@ -309,11 +292,11 @@ def test_everything_has_a_name_and_nothing_jumps(page):
     assert violations(page, within=".cnnlib-pad") == []
 
 
-def test_from_pen_up_to_the_answer(page):
+def test_from_pen_up_to_the_answer(page, say):
     pad(page).evaluate(WATCH)
     for k in range(12):
         draw(page, [[(0.2 + 0.05 * k, 0.2), (0.8 - 0.03 * k, 0.3 + 0.04 * k)]])
         page.wait_for_function("count => window.times.length === count", arg=k + 1)
         page.wait_for_timeout(150)
     median = statistics.median(page.evaluate("window.times"))
-    print(f"\nmedian {median:.0f} ms from pen up to the changed answer")
+    say(f"median {median:.0f} ms from pen up to the changed answer")

@@ -14,7 +14,7 @@ NAME = """handle => {
 CELL = """handle => jupyterapp.shell.currentWidget.content.widgets
   .find(cell => cell.node === handle.closest(".jp-Cell")).model.id"""
 STEERS = 'handle => !!handle.closest(".jp-Cell-outputArea").querySelector(".widget-hprogress")'
-# Follows what a cell shows, sliders apart, from a key press until it has been still for 200 ms, the
+# Follows what a cell shows, sliders apart, from a key press until it has been still for 120 ms, the
 # kernel at rest: when it last changed, its pictures decoded, and how high it was in each frame.
 # Reserved room is left out: a view may keep the room of its tallest picture so far. Looked at is
 # only what has been touched since the last frame, since looking takes time, too.
@@ -54,7 +54,7 @@ WATCH = """handle => {
         if (now !== last) [last, watch.ms, active] = [now, ms, passed()];
       }
       if (kernel.status !== "idle") active = passed();
-      watch.still = passed() > (watch.ms === null ? 5000 : active + 200);
+      watch.still = passed() > (watch.ms === null ? 5000 : active + 120);
       if (!watch.still) requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
@@ -122,7 +122,7 @@ def drag(slider):
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
-def test_notebook_in_jupyterlab(lab, path):
+def test_notebook_in_jupyterlab(lab, path, say):
     page = lab.open_and_run(path.name)
     times, growths, wrong = {}, [], []
     for number, slider in enumerate(page.locator(SLIDERS).all(), start=1):
@@ -138,11 +138,11 @@ def test_notebook_in_jupyterlab(lab, path):
             wrong += [f"{name}: {flaw}" for flaw in drag(slider)]
         times.setdefault(cell, []).extend(ms for ms in both_ms if ms is not None)
         growths += [f"{name} {growth:+.0f} px"] if abs(growth) > 2 else []
-    print(f"\n{path.name}: median ms from a key press to the changed view")
+    say(f"{path.name}: median ms from a key press to the changed view")
     for cell, several in times.items():
-        print(f"  {statistics.median(several or [float('nan')]):4.0f}  {cell}")
+        say(f"  {statistics.median(several or [float('nan')]):4.0f}  {cell}")
     if growths:
-        print("the height changes: " + ", ".join(growths))
+        say("the height changes: " + ", ".join(growths))
     wrong += lab.console_errors
     assert not wrong, f"{path.name}:\n" + "\n".join(wrong)
 

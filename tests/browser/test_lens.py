@@ -2,11 +2,9 @@
 
 import json
 
-import nbformat
 import pytest
 
 from .kernel import ask_kernel
-from .lab import running_lab, what_is_missing
 
 SETUP = """from cnnlib import load_digits28
 from cnnlib.widgets import Lens
@@ -18,28 +16,13 @@ print(json.dumps({
     "sum": float(lens.output[tuple(lens.place)]), "message": lens.message,
 }))"""
 SHOWN = """view => view.querySelector("[role=status]").textContent.replace("−", "-")"""
-
-
-@pytest.fixture(scope="module")
-def lab_page(tmp_path_factory):
-    reason = what_is_missing()
-    if reason:
-        pytest.skip(reason)
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, "lens")]
-    path = tmp_path_factory.mktemp("lens") / "lens.ipynb"
-    nbformat.write(notebook, path)
-    with running_lab([path]) as lab:
-        page = lab.open_and_run(path.name)
-        page.set_default_timeout(20_000)
-        yield page
-        assert not lab.console_errors
+CELLS = ["lens"]
 
 
 @pytest.fixture
-def view(lab_page):
-    ask_kernel(lab_page, "lens.choose('two', 'vertical edges'); lens.place = [12, 12]")
-    return lab_page.locator(".cnnlib-lens")
+def view(page):
+    ask_kernel(page, "lens.choose('two', 'vertical edges'); lens.place = [12, 12]")
+    return page.locator(".cnnlib-lens")
 
 
 def settled(view, wanted):

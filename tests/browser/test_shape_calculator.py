@@ -1,28 +1,9 @@
 """The shape calculator in a real JupyterLab, by keyboard."""
 
-import nbformat
-import pytest
-
 from .kernel import ask_kernel
-from .lab import running_lab, what_is_missing
 
 SETUP = "from cnnlib.widgets import ShapeCalculator\ncalculator = ShapeCalculator()"
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    reason = what_is_missing()
-    if reason:
-        pytest.skip(reason)
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, "calculator")]
-    path = tmp_path_factory.mktemp("calculator") / "calculator.ipynb"
-    nbformat.write(notebook, path)
-    with running_lab([path]) as lab:
-        page = lab.open_and_run(path.name)
-        page.set_default_timeout(20_000)
-        yield page
-        assert not lab.console_errors
+CELLS = ["calculator"]
 
 
 def test_a_number_typed_answers_in_every_line_below_and_an_offer_mends_it(page):

@@ -7,7 +7,6 @@ shows is compared with an explorer of the test's own, given the same settings.
 import re
 import statistics
 
-import nbformat
 import numpy as np
 import pytest
 
@@ -16,7 +15,6 @@ from cnnlib.widgets import WindowExplorer
 from cnnlib.widgets.window_explorer import LETTERS, SLIDERS
 from cnnlib.widgets.window_picture import MODES
 
-from .lab import running_lab, what_is_missing
 from .test_lab import press
 
 CELLS = {
@@ -64,23 +62,6 @@ HOVER = """svg => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    reason = what_is_missing()
-    if reason:
-        pytest.skip(reason)
-    notebook = nbformat.v4.new_notebook()
-    for source in (SETUP, *CELLS.values()):
-        notebook.cells.append(nbformat.v4.new_code_cell(source))
-    path = tmp_path_factory.mktemp("explorers") / "explorers.ipynb"
-    nbformat.write(notebook, path)
-    with running_lab([path]) as lab:
-        page = lab.open_and_run(path.name)
-        page.set_default_timeout(10_000)
-        page.console_errors = lab.console_errors
-        yield page
-
-
 def area(page, name):
     return page.locator(".jp-Notebook .jp-CodeCell").nth(1 + list(CELLS).index(name))
 
@@ -122,7 +103,7 @@ def assert_shows(page, name, explorer):
 @pytest.mark.parametrize(
     "name", [name for name in CELLS if name not in ("revealed", "two", "element")]
 )
-def test_each_slider_by_keyboard(page, name):
+def test_each_slider_by_keyboard(page, name, say):
     explorer, times, wrong = twin(name), [], []
     assert_shows(page, name, explorer)
     cell = area(page, name)
@@ -140,7 +121,7 @@ def test_each_slider_by_keyboard(page, name):
             explorer.set(**{setting: value})
             assert_shows(page, name, explorer)
     median = statistics.median(times)
-    print(f"\n{name}: median {median:.0f} ms from key press to changed picture")
+    say(f"Window Explorer, {name}: median {median:.0f} ms from key press to changed picture")
     assert not wrong + page.console_errors
 
 
@@ -251,13 +232,13 @@ def test_hover_in_backward(page):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_hovering_over_every_cell(page, name):
+def test_hovering_over_every_cell(page, name, say):
     times = [
         ms
         for svg in area(page, name).locator(".grids svg[data-key]").all()
         for ms in svg.evaluate(HOVER)
     ]
-    print(f"\n{name}: hover, median {statistics.median(times):.1f} ms")
+    say(f"Window Explorer, {name}: hover, median {statistics.median(times):.1f} ms")
     assert not page.console_errors
 
 
