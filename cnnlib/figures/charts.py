@@ -190,7 +190,8 @@ def _kept(before, after):
 def _draw_channels(canvas, left, top, bars, channel, reach):
     """Draw two bars for each channel, before and after."""
     C, high = len(bars[0]), max(bars[0].max(), bars[1].max(), 1e-12)
-    ax = style.axes(canvas.figure, left, top, canvas.left + ROOM - left, CHART)
+    width = canvas.left + ROOM - left
+    ax = style.axes(canvas.figure, left, top, width, CHART)
     ground = channel - reach - 0.5, channel + reach + 0.5
     ax.axvspan(*np.clip(ground, -0.5, C - 0.5), fc=style.tint("window", 0.14), lw=0, gid="ground")
     x, y = left, top + CHART + 34
@@ -204,10 +205,11 @@ def _draw_channels(canvas, left, top, bars, channel, reach):
     text = f"All {C} channels at the outlined place; the squares of those on orange are added up"
     style.write(canvas.ax, x, y, text, 12, style.MUTED)
     ax.set(xlim=(-0.5, C - 0.5), ylim=(0, 1.04 * high))
-    ax.set_yticks([0, high], [style.format_number(value, 1) for value in (0, high)])
+    style.ticks(ax.yaxis, [0, high], [style.format_number(value, 1) for value in (0, high)])
     step = 5 if C > 12 else 1
-    others = [c for c in range(0, C, step) if abs(c - channel) > C / 36]  # with room beside it
-    ax.set_xticks([channel, *others])
-    ax.get_xticklabels()[0].set(color=style.TEXT_COLORS["window"], fontweight="bold")
+    style.ticks(ax.xaxis, [c for c in range(0, C, step) if abs(c - channel) > C / 36])
+    look = {"color": style.TEXT_COLORS["window"], "weight": "bold", "align": "center"}
+    style.write(
+        canvas.ax, left + (channel + 0.5) / C * width, top + CHART + 14, str(channel), **look
+    )
     ax.spines["left"].set_visible(False)
-    ax.tick_params(length=0)

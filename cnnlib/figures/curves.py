@@ -292,7 +292,7 @@ def _set_log(ax, values):
     low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()) + 0.01)
     ax.set_yscale("log")
     ax.set_ylim(10.0**low, 10.0**high)
-    ax.set_yticks(10.0 ** np.arange(low, high + 1, 1 + (high - low) // 7))
+    style.ticks(ax.yaxis, 10.0 ** np.arange(low, high + 1, 1 + (high - low) // 7))
     ax.yaxis.set_minor_locator(NullLocator())
     # matplotlib's own ticks have exponents of 8 px
     ax.yaxis.set_major_formatter(lambda value, _: _short(value))
@@ -397,10 +397,7 @@ def filter_learning(target, filters, losses, step):
 def _axes(canvas, left, top, width, height, xlabel, title):
     """Add axes with level grid lines to a finished canvas, placed in pixels, a title above."""
     style.write(canvas.ax, left, top - 18, title, 13, weight="bold")
-    ax = style.axes(canvas.figure, left, top, width, height, xlabel)
-    ax.grid(axis="y", color="#e7eaee", lw=0.8)
-    ax.set_axisbelow(True)
-    return ax
+    return style.axes(canvas.figure, left, top, width, height, xlabel, grid=True)
 
 
 def _label_ends(canvas, ax, ends):

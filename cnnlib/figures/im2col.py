@@ -76,8 +76,9 @@ def cost(size, filter_size, stride=1, pad=0, channels=1, images=1):
         style.write(canvas.ax, left + width + 8, label, text, 12, style.TEXT_COLORS["input"])
     ax.plot(filter_size, ratio, "o", ms=13, mfc="none", mec=style.ROLES["window"], mew=2.2)
     ax.axhline(1, color=style.MUTED, lw=0.8, ls=":")
-    ax.set(xlim=(0.6, filter_sizes[-1] + 0.4), ylim=(0, highest), xticks=filter_sizes)
-    ax.set_yticks([tick for tick in ax.get_yticks() if tick <= highest])
+    ax.set(xlim=(0.6, filter_sizes[-1] + 0.4), ylim=(0, highest))
+    style.ticks(ax.xaxis, filter_sizes)
+    style.ticks(ax.yaxis, [tick for tick in ax.get_yticks() if tick <= highest])
     return figure
 
 

@@ -256,7 +256,8 @@ def growing(steps, filters, moment):
         raise ValueError(f"moment must be 0..{len(steps) - 1}, got {moment}")
     strength = filters.reshape(len(filters), -1).std(axis=1)
     alike = np.array([alikeness(W).mean() for W in filters])
-    now = f"weights of about {strength[moment]:.2f}, neighbours alike by {alike[moment]:.2f}"
+    now = f"weights of about {strength[moment]:.2f}, neighbours alike by "
+    now += style.format_number(alike[moment], 2)
     canvas = style.Canvas(f"After {steps[moment]:,} steps: {now}")
     W, top, tall = planes(filters[moment]), canvas.top + 12, 100
     fixed = _usual(filters[-1])  # the same at all moments
@@ -276,15 +277,13 @@ def growing(steps, filters, moment):
         (top + tall + 88, alike, "how alike neighbours are", "step (square root)"),
     ):
         style.write(canvas.ax, left - 30, y - 16, name, 12, weight="bold")
-        ax = style.axes(figure, left, y, right - left, tall, below)
-        ax.grid(axis="y", color="#e7eaee", lw=0.8)
-        ax.set_axisbelow(True)
+        ax = style.axes(figure, left, y, right - left, tall, below, grid=True)
         ax.plot(place, values, color=style.ROLES["filter"], lw=1.8)
         look = {"ms": 8, "color": style.ROLES["window"], "clip_on": False}
         ax.plot(place[moment], values[moment], "o", **look)
         ax.set_ylim(min(0, values.min()), 1.08 * max(values.max(), 1e-6))
         ax.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
-        ax.set_xticks(np.sqrt(ticks), [f"{tick:,}" for tick in ticks])
+        style.ticks(ax.xaxis, np.sqrt(ticks), [f"{tick:,}" for tick in ticks])
     return figure
 
 
