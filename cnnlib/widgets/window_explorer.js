@@ -367,8 +367,8 @@ function render({ model, el }) {
         down: steps(grid.rows, grid.row), along: steps(grid.columns, grid.column) };
     }
     hover = focus = null;
-    const sight = innerHeight / (el.currentCSSZoom ?? 1); // height seen at once
-    const high = Math.min(look.height, Math.max(200, sight - look.rest - 23 * look.lines - look.below));
+    const sight = (innerHeight - look.rest) / (el.currentCSSZoom ?? 1); // what is seen at once
+    const high = Math.min(look.height, Math.max(200, sight - 23 * look.lines - look.below));
     const { lines, sides, tall } = fit(g, width, high);
     height = Math.max(height, high, tall);
     area.style.minHeight = `${height}px`;
