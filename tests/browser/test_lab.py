@@ -121,6 +121,23 @@ def drag(slider):
     return [] if slider.page.evaluate("() => watch.ms") else ["dragged, it changes nothing"]
 
 
+def too_high(page):
+    """Return the views that cannot be seen with their controls on a small screen."""
+    page.set_viewport_size({"width": 1093, "height": 614})  # 1366 x 768 at 125 %
+    room = page.locator(".jp-WindowedPanel-outer").bounding_box()["height"]
+    found = []
+    for view in page.locator(".jp-OutputArea-output:has(.jupyter-widgets)").all():
+        view.scroll_into_view_if_needed()
+        for _ in range(20):  # drawn anew for the new width
+            page.wait_for_timeout(50)
+            height = view.bounding_box()["height"]
+            if height <= room:
+                break
+        else:
+            found.append(f"{view.evaluate(CELL)}: {height:.0f} px high, {room:.0f} are seen")
+    return found
+
+
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
 def test_notebook_in_jupyterlab(lab, path, say):
     page = lab.open_and_run(path.name)
@@ -143,7 +160,7 @@ def test_notebook_in_jupyterlab(lab, path, say):
         say(f"  {statistics.median(several or [float('nan')]):4.0f}  {cell}")
     if growths:
         say("the height changes: " + ", ".join(growths))
-    wrong += lab.console_errors
+    wrong += too_high(page) + lab.console_errors
     assert not wrong, f"{path.name}:\n" + "\n".join(wrong)
 
 
