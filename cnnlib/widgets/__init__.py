@@ -1,9 +1,4 @@
-"""Sliders and views for the notebooks, around ``cnnlib.figures`` and the core.
-
-``explore`` puts sliders around any figure function, ``WindowExplorer`` lets a window slide over
-numbers in the browser, ``show_source`` shows the package's code.
-Only notebooks import this package.
-"""
+"""Sliders and views around `cnnlib.figures` and the core, for notebooks: only they import them."""
 
 import gc
 import inspect
@@ -25,30 +20,20 @@ __all__ = [
     "ask", "explore", "show_source",
 ]  # fmt: skip
 
-# Else a full collection looks at all that NumPy, matplotlib and IPython have made by now, which
-# stays: a tenth of a second, with every tenth picture.
+# Else every tenth picture waits 0.1 s for a collection that looks at all the imports have made.
 gc.freeze()
 
 if "google.colab" in sys.modules:  # Colab shows other widgets than its own only on request
     sys.modules["google.colab"].output.enable_custom_widget_manager()
 
+# ipykernel 7.4 keeps silent on what comes while a cell awaits: a slider moved then would wait for
+# its answer for good, and be deaf from then on. Here each message gets one.
+kernel = getattr(get_ipython(), "kernel", None)
+if "concurrent" in inspect.signature(getattr(kernel, "dispatch_shell", print)).parameters:
 
-def _answer_all(kernel):
-    """Let the page know that each of its messages has been handled.
-
-    ipykernel 7.4 keeps silent on what comes while a cell awaits: a slider moved then would wait for
-    the answer for good, and be deaf from then on.
-    """
-    handle = kernel.shell_handlers["comm_msg"]
-
-    def answered(stream, ident, message):
-        handle(stream, ident, message)
+    def _answered(*message, handle=kernel.shell_handlers["comm_msg"]):
+        handle(*message)
         idle = {"execution_state": "idle"}
-        kernel.session.send(kernel.iopub_socket, "status", idle, parent=message)
+        kernel.session.send(kernel.iopub_socket, "status", idle, parent=message[-1])
 
-    kernel.shell_handlers["comm_msg"] = answered
-
-
-_dispatch = getattr(getattr(get_ipython(), "kernel", None), "dispatch_shell", None)
-if _dispatch and "concurrent" in inspect.signature(_dispatch).parameters:
-    _answer_all(get_ipython().kernel)
+    kernel.shell_handlers["comm_msg"] = _answered

@@ -39,11 +39,9 @@ class Question(Still, ipywidgets.VBox):
         self._replies, self._exercise = question["replies"], exercise
         solved.register(*exercise)
         self._view = ipywidgets.HTML()
-        title = ipywidgets.HTML(
-            f'<div style="font-weight: 600; line-height: 1.5">{html.escape(self.question)}</div>'
-        )
+        title = f'<div style="font-weight: 600; line-height:1.5">{html.escape(self.question)}</div>'
         self.control.observe(self._changed, "value")
-        super().__init__([title, self.control, self._view])
+        super().__init__([ipywidgets.HTML(title), self.control, self._view])
         self._tell(None, hint)
         self.reply = ""
 
@@ -112,9 +110,8 @@ class ShapeQuestion(Question):
         elif sorted(numbers) == sorted(right):
             self._tell(False, "These are the right numbers in another order.")
         else:
-            same = [i for i, (a, b) in enumerate(zip(numbers, right, strict=True)) if a == b]
-            axes = ", ".join(str(i) for i in same)
-            self._tell(False, f"Right so far: axis {axes}." if same else "Count again.")
+            same = [str(i) for i, (a, b) in enumerate(zip(numbers, right, strict=True)) if a == b]
+            self._tell(False, f"Right so far: axis {', '.join(same)}." if same else "Count again.")
 
 
 def _numbers(text):

@@ -2,8 +2,7 @@
 
 The browser (``digit_pad.js``) follows mouse, pen or finger and sends the drawing, 112 x 112 bytes.
 Python scales and centres it as MNIST's digits are (`centre_digit`), asks the network, and sends
-back one *result*: what the network got, its answer and feature maps, and, after "Why?", how much
-less sure it is where a part of the drawing is covered.
+back one *result*: all that the browser then shows.
 """
 
 import contextlib
@@ -41,20 +40,13 @@ class DigitPad(Still, anywidget.AnyWidget):
         For images (1, H, W). A menu offers those of a dict, by name. They may be trained on
         meanwhile: see `refresh`.
 
-    Attributes
-    ----------
-    choice, layer, why : str, str, bool
-        To be set: the network that answers and its layer whose feature maps are shown, by name,
-        and whether the pad shows which parts of the drawing decided.
-    image : ndarray of float32, shape (112, 112)
-        The drawing, from 0 to 1. Set it to any picture, (H, W) or (1, H, W): it is scaled to fit.
-    box, centred : (int, int, int, int), ndarray of float32, shape (1, H, W)
-        First row and column, height and width of the ink, or None; what the network gets.
-    probabilities, maps : ndarray, shape (K,), and ndarray, shape (FN, OH, OW)
-        The answer and the feature maps; None where nothing is drawn, or scores are not finite.
-    lost : ndarray, shape (OH, OW), or None
-        With `why`: what the answer loses by each cover of `cnnlib.visualize.occlusion_map`.
-
+    To be set are `choice` and `layer`, by name: the network that answers, and the layer whose
+    feature maps are shown; `why`: whether the pad shows which parts of the drawing decided; and
+    `image`, the drawing, (112, 112), from 0 to 1: to any picture, (H, W) or (1, H, W).
+    `centred` is what the network gets, (1, H, W), and `box` first row and column, height and width
+    of the ink, or None. `answer` is the most probable class, `probabilities`, (K,), those of all,
+    `maps` the feature maps, (FN, OH, OW), and `lost`, (OH, OW), with `why`, what the answer loses
+    by each cover of `occlusion_map`: None where nothing is drawn, or scores are not finite.
     ValueError is raised where a network does not fit, or what is set is not there.
     """
 
@@ -102,11 +94,6 @@ class DigitPad(Still, anywidget.AnyWidget):
         self.drawing = _fit(as_ink(image))
 
     @property
-    def answer(self):
-        """The class with the highest probability; None where there is no answer."""
-        return None if self.probabilities is None else int(self.probabilities.argmax())
-
-    @property
     def figure(self):
         """The present state as a static `Card`."""
         said = range(len(self.result["bars"])), self.probabilities, self.maps, self.layer
@@ -130,7 +117,7 @@ class DigitPad(Still, anywidget.AnyWidget):
             return  # as that was observed
         self.box = ink_box(self.image)
         self.centred = centre_digit(self.image, self.network.input_dim[1:])[np.newaxis]
-        self.probabilities = self.maps = self.lost = None
+        self.answer = self.probabilities = self.maps = self.lost = None
         # Layers of its own, with the network's weights: a click may come from another thread of the
         # kernel amid a training step, whose layers remember what went forward until it is back.
         network = copy.copy(self.network)
@@ -142,6 +129,7 @@ class DigitPad(Still, anywidget.AnyWidget):
             if self.box is not None and np.isfinite(scores).all():
                 self.maps = outputs[self.layer][0]
                 self.probabilities = softmax(scores.astype(float))[0]
+                self.answer = int(self.probabilities.argmax())
                 if self.why:
                     left = occlusion_map(network, x, self.answer, COVER, STEP)
                     self.lost = np.maximum(self.probabilities.max() - left, 0)

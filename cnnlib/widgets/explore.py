@@ -4,6 +4,7 @@
 each move of a slider calls it again. What an exception says is shown, over the last picture.
 """
 
+import contextlib
 import html
 import sys
 
@@ -12,12 +13,14 @@ from traitlets import TraitError
 
 from cnnlib.exercises.verdict import card
 from cnnlib.figures import style
-from cnnlib.widgets.picture import Picture, Surroundings
+from cnnlib.widgets.picture import Picture
 from cnnlib.widgets.static import Still
 
 LABELS = {"height": "height H", "width": "width W", "stride": "stride S", "pad": "pad P"}
-LABELS |= {"filter_h": "filter height FH", "filter_w": "filter width FW"}
-LABELS |= {"filter_num": "filters FN", "channels": "channels C", "N": "images N"}
+LABELS |= dict.fromkeys(("filter_height", "filter_h"), "filter height FH")
+LABELS |= dict.fromkeys(("filter_width", "filter_w"), "filter width FW")
+LABELS |= dict.fromkeys(("filters", "filter_num"), "filters FN")
+LABELS |= {"channels": "channels C", "N": "images N"}
 LABELS |= {label.split()[-1]: label for label in LABELS.values()}  # by the book's letters, too
 
 
@@ -53,28 +56,24 @@ class Explorer(Still, ipywidgets.VBox):
             raise ValueError(f"no parameter is named {sorted(unknown)}, but {list(ranges)}")
         self._draw, self._limits = draw, limits or (lambda values: {})
         self._name = getattr(draw, "__name__", type(draw).__name__)
-        self.figure, self.message = None, ""
-        self._png, self._tallest = b"", (80, 900)  # height, width: the page never moves up
+        self._tallest = 80, 900  # height, width: the page never moves up
         self._waiting = False  # while several values are being set
         self.controls = {}
         for name, range_ in ranges.items():
             made = self.controls[name] = control(name, range_, start.get(name))
-            made.description = labels.get(name, LABELS.get(name, name.replace("_", " ")))
+            made.description = labels.get(name, made.description)
             made.observe(self._changed, "value")
         self._view = Picture()
-        super().__init__([in_columns(self.controls), Surroundings(), self._view])
+        super().__init__([in_columns(self.controls), self._view])
         self._changed(shown=ValueError)
 
     values = property(lambda self: {name: c.value for name, c in self.controls.items()})
+    figure = property(lambda self: self._view.figure)
 
     def set(self, **values):
-        """Set some values by name, draw once, and return the explorer.
-
-        Raises ValueError if a name is unknown, or a value lies outside of its range.
-        """
-        for name in values:
-            if name not in self.controls:
-                raise ValueError(f"no parameter {name!r}; there are {list(self.controls)}")
+        """Set some values by name, draw once, return the explorer; ValueError if one is refused."""
+        for name in {*values} - {*self.controls}:
+            raise ValueError(f"no parameter {name!r}; there are {list(self.controls)}")
         self._waiting = True
         try:
             for name, value in values.items():
@@ -94,26 +93,22 @@ class Explorer(Still, ipywidgets.VBox):
         if self._waiting:
             return
         self._waiting = True  # a lowered limit lowers its slider: one picture is enough
-        try:
-            self._apply_limits()
-            self._redraw()
-        except shown as error:
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            self.message = f"{kind}{error}"
-        else:
-            self.message = ""
-        finally:
-            self._waiting = False
-        self._view.show(self._page(), self._png)
+        self.message = ""
+        with self._view.hold_sync():  # the picture and what is around it, at once
+            try:
+                self._apply_limits()
+                self._redraw()
+            except shown as error:
+                kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+                self.message = f"{kind}{error}"
+            finally:
+                self._waiting = False
+            self._view.value = self._page()
 
     def _apply_limits(self):
-        try:
-            limits = self._limits(self.values)
-        except ValueError:
-            return
-        for name, largest in limits.items():
-            slider = self.controls[name]
-            slider.max = max(largest, slider.min)
+        with contextlib.suppress(ValueError):  # no window fits: the limits stay
+            for name, largest in self._limits(self.values).items():
+                self.controls[name].max = max(largest, self.controls[name].min)
 
     def _redraw(self):
         figure = self._draw(**self.values)
@@ -126,7 +121,7 @@ class Explorer(Still, ipywidgets.VBox):
             titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)]
             style.describe(figure, next(filter(None, titles), self._name))
         self._tallest = max(self._tallest, style.size(figure)[::-1])
-        self._png, self.figure = self._view.draw(figure), figure
+        self._view.draw(figure)
 
     def _page(self):
         """Write the picture; where there is a message, over it, faded: it shows other settings."""
@@ -167,10 +162,9 @@ def control(name, range_, start):
     except ValueError as error:
         raise ValueError(f"{name}: {error}, got {range_!r}") from error
     if made is None or not getattr(made, "options", True):
-        raise ValueError(
-            f"{name}: a range is (min, max), (min, max, step), (min, max, step, start), a list "
-            f"of choices or a dict, not empty; got {range_!r}"
-        )
+        forms = "(min, max), (min, max, step), (min, max, step, start), a list of choices or a dict"
+        raise ValueError(f"{name}: a range is {forms}, not empty; got {range_!r}")
+    made.description = LABELS.get(name, name.replace("_", " "))
     made.style.description_width, made.layout.width = "10em", "auto"
     if start is not None:
         _set(name, made, start)

@@ -55,17 +55,15 @@ class Lens(Still, anywidget.AnyWidget):
             raise ValueError(f"images must be a dict of arrays, and not empty; got {images!r}")
         self._images = {name: as_ink(x, hint=False).astype(float) for name, x in images.items()}
         self._filters = {name: _filter(W) for name, W in (filters or CLASSIC).items()}
-        first = next(iter(images)), next(iter(self._filters))
         self._filters.setdefault(OWN, _filter(CLASSIC["identity"]))
         super().__init__(names={"image": list(images), "filter": list(self._filters)})
-        self.choose(*first)
+        self.choose(next(iter(images)), next(iter(self._filters)))
         self.place = [size // 2 for size in self.output.shape]
 
     def choose(self, image=None, filter=None):
         """Show an image, by name, through a filter: by name, or any array as "your own"."""
-        if self.shown:
-            image = self.shown["chosen"][0] if image is None else image
-            filter = self.shown["chosen"][1] if filter is None else filter
+        image = self.shown["chosen"][0] if image is None else image
+        filter = self.shown["chosen"][1] if filter is None else filter
         name = filter if isinstance(filter, str) else OWN
         if image not in self._images or name not in self._filters:
             raise ValueError(f"no {image!r} and {name!r}; there are {self.names}")

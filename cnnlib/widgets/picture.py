@@ -10,7 +10,9 @@ class Picture(anywidget.AnyWidget):
     """The picture of a figure, within the HTML of `value`, whose ``<img>`` it is.
 
     Its bytes travel as they are, and are decoded before the last picture goes. `sharp` is how many
-    pixels the screen has for one of the page, 2 at most: more is not seen, and takes time.
+    pixels the screen has for one of the page, 2 at most: more is not seen, and takes time. The
+    sliders around it get their names for screen readers, which ipywidgets leaves out, and CSS gets
+    ``--room``: how high it may be to be seen with them. JupyterLab itself takes 125 px.
     """
 
     value = Unicode().tag(sync=True)
@@ -21,6 +23,8 @@ class Picture(anywidget.AnyWidget):
       model.set("sharp", Math.min(2, Math.max(1, devicePixelRatio)));
       model.save_changes();
       let newest;
+      const room = new ResizeObserver(([{ target }]) => window === top && target.parentNode.style
+        .setProperty("--room", `max(200px, 100vh - ${target.offsetHeight + 135}px)`));
       const show = async () => {
         const url = newest = URL.createObjectURL(new Blob([model.get("png")]));
         const page = document.createElement("div");
@@ -29,47 +33,25 @@ class Picture(anywidget.AnyWidget):
         if (picture) picture.src = url;
         await picture?.decode().catch(() => null);
         URL.revokeObjectURL(url);
-        if (url === newest) el.replaceChildren(page);
+        if (url !== newest) return;
+        el.replaceChildren(page);
+        const around = (query) => el.closest(".widget-vbox")?.querySelectorAll(query) ?? [];
+        for (const slider of around(".widget-slider")) {
+          slider.querySelector("[role=slider]")
+            .ariaLabel = slider.querySelector(".widget-label").textContent;
+        }
+        for (const controls of around(".widget-gridbox")) room.observe(controls);
       };
       model.on("change", show);
-      show();
-      return () => model.off("change", show);
+      requestAnimationFrame(show); // when it stands in the page
+      return () => { room.disconnect(); model.off("change", show); };
     } };"""
 
     def draw(self, figure):
-        """Return the PNG of a figure, as sharp as can be seen."""
-        png, self.figure = style.to_png(figure, small=False, sharp=self.sharp), figure
-        return png
-
-    def show(self, value, png):
-        """Show HTML, and the bytes of its picture, both at once."""
-        with self.hold_sync():
-            self.value, self.png = value, png
+        """Draw a figure, as sharp as can be seen."""
+        self.png, self.figure = style.to_png(figure, small=False, sharp=self.sharp), figure
 
     @observe("sharp")
     def _drawn_anew(self, change):
-        self.png = self.draw(self.figure) if self.figure else self.png
-
-
-class Surroundings(anywidget.AnyWidget):
-    """Tells screen readers the names of the sliders around it, which ipywidgets leaves out.
-
-    And tells the picture how high it may be to be seen with them: JupyterLab itself takes 125 px.
-    """
-
-    _esm = """export default { render({ el }) {
-      const box = () => el.closest(".widget-vbox");
-      const all = (query) => box()?.querySelectorAll(query) ?? [];
-      const name = () => all(".widget-slider").forEach((slider) =>
-        slider.querySelector("[role=slider]")?.setAttribute(
-          "aria-label", slider.querySelector(".widget-label").textContent));
-      const watch = new MutationObserver(name);
-      const room = new ResizeObserver(([{ target }]) => window === top && box()?.style.setProperty(
-        "--room", `max(200px, 100vh - ${target.offsetHeight + 135}px)`));
-      requestAnimationFrame(() => {
-        name();
-        watch.observe(box(), { childList: true, subtree: true });
-        all(".widget-gridbox").forEach((controls) => room.observe(controls));
-      });
-      return () => [watch, room].forEach((observer) => observer.disconnect());
-    } };"""
+        if self.figure:
+            self.draw(self.figure)

@@ -5,19 +5,14 @@ import math
 
 import ipywidgets
 
+from cnnlib import windows
 from cnnlib.exercises.verdict import LOOKS, card
 from cnnlib.figures import style
 from cnnlib.layers import Pooling, Relu
 from cnnlib.networks import LayerRow, Stack
 from cnnlib.visualize import receptive_fields
 from cnnlib.widgets.static import Still
-from cnnlib.windows import (
-    explain_output_size,
-    feature_maps_shape,
-    settings_that_divide,
-    uncovered_size,
-    whole_number,
-)
+from cnnlib.windows import whole_number
 
 MOST = 5  # layers
 KINDS = CONVOLUTION, POOLING, NONE = "convolution", "pooling", "none"
@@ -46,9 +41,8 @@ class ShapeCalculator(Still, ipywidgets.VBox):
     def __init__(self, input_dim=(1, 28, 28), layers=None, output_size=10):
         layers = [{"FN": 30, "FH": 5}, {"FH": 2, "S": 2}] if layers is None else list(layers)
         if len(layers) > MOST or len(input_dim) != 3:
-            raise ValueError(
-                f"at most {MOST} layers for an image (C, H, W), got {layers} for {input_dim}"
-            )
+            possible = f"at most {MOST} layers for an image (C, H, W)"
+            raise ValueError(f"{possible}, got {layers} for {input_dim}")
         self.output_size = whole_number("output_size", output_size)
         self._input = [_field(letter, n) for letter, n in zip("CHW", input_dim, strict=True)]
         lines = enumerate([*layers, *[{}] * (MOST - len(layers))], start=1)
@@ -95,9 +89,10 @@ class ShapeCalculator(Still, ipywidgets.VBox):
                 self.message, offers = f"{name} is not possible: {error}.", []
                 break
             for size, rows in zip(before[1:], ("rows", "columns"), strict=True):
-                if not self.message and uncovered_size(size, *window):
-                    self.message = f"{name}: {explain_output_size(size, *window, lines=rows)}"
-                    offers = line.offers(name, settings_that_divide(size, *window))
+                if not self.message and windows.uncovered_size(size, *window):
+                    told = windows.explain_output_size(size, *window, lines=rows)
+                    self.message = f"{name}: {told}"
+                    offers = line.offers(name, windows.settings_that_divide(size, *window))
         else:
             size = math.prod(self.rows[-1].shape) * self.output_size
             end = LayerRow("Affine1", "Affine", (self.output_size,), size + self.output_size, size)
@@ -110,8 +105,8 @@ class ShapeCalculator(Still, ipywidgets.VBox):
 
     def _written(self):
         """Write the rows as a table; a bar behind each number is its share of the largest."""
-        windows = [(layer["FH"], layer["S"], layer["P"]) for layer in self.layers]
-        sizes = [1, *(field.size for field in receptive_fields(windows))]
+        settings = [(layer["FH"], layer["S"], layer["P"]) for layer in self.layers]
+        sizes = [1, *(field.size for field in receptive_fields(settings))]
         sees = [f"{size} x {size}" for size in sizes] + ["all"]
         names = "", "output", "weights", "multiplications", "sees"
         table = f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
@@ -186,6 +181,6 @@ def _row(name, layer, before):
     if "FN" not in layer:
         return LayerRow(name, "Pooling", Pooling(FH, FH, S, P).output_shape(before), 0, 0)
     W_shape = (layer["FN"], before[0], FH, FH)
-    shape, weights = feature_maps_shape(before, W_shape, S, P), math.prod(W_shape)
+    shape, weights = windows.feature_maps_shape(before, W_shape, S, P), math.prod(W_shape)
     products = weights * math.prod(shape[1:])  # each weight is used at each position
     return LayerRow(name, "Convolution", shape, weights + layer["FN"], products)

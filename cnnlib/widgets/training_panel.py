@@ -21,7 +21,7 @@ import numpy as np
 from cnnlib.figures import curves, style
 from cnnlib.layers import class_indices
 from cnnlib.trainer import OPTIMIZERS, Trainer
-from cnnlib.widgets.picture import Picture, Surroundings
+from cnnlib.widgets.picture import Picture
 from cnnlib.widgets.static import Still
 
 SLICE = 0.05  # seconds of training between two breaths
@@ -43,24 +43,17 @@ class TrainingPanel(Still, ipywidgets.VBox):
     trainer : Trainer
         What is run. Its history and its network are up to date after every step.
 
-    Attributes
-    ----------
-    message, error : str, BaseException or None
-        What happened last, in a sentence; the error that ended the last run, if one did.
-    changes, earlier : list of tuples
-        (number of steps, setting, value) of each change; (settings, losses, test accuracies) of
-        each run before this one, the latest first.
-    controls : dict
-        "start" and "start over" (buttons), "learning rate" (where the optimizer has one),
-        "optimizer", "batch size", and "beside": what is shown at the right of the curves.
+    `message` says what happened last, `error` is what ended the last run, or None. `changes` lists
+    (number of steps, setting, value), `earlier` (settings, losses, test accuracies) of each run
+    before this one, the latest first. `controls` is a dict: "start" and "start over" (buttons),
+    "learning rate" (where the optimizer has one), "optimizer", "batch size", and "beside": what is
+    shown at the right of the curves.
     """
 
     def __init__(self, trainer):
         if not isinstance(trainer, Trainer):
-            raise TypeError(
-                "TrainingPanel needs a Trainer(network, x_train, t_train, x_test, t_test), "
-                f"got {type(trainer).__name__}"
-            )
+            needed = "a Trainer(network, x_train, t_train, x_test, t_test)"
+            raise TypeError(f"TrainingPanel needs {needed}, got {type(trainer).__name__}")
         super().__init__()
         self.trainer, self.task, self.error = trainer, None, None
         self.changes, self.earlier, self._wanted = [], [], {}  # wanted: for the next step
@@ -87,7 +80,7 @@ class TrainingPanel(Still, ipywidgets.VBox):
         rows = [start, over, self._bar, self._numbers], list(settings.values())
         wrap = {"flex_flow": "row wrap", "align_items": "center"}
         rows = [ipywidgets.HBox(row, layout=wrap) for row in rows]
-        self.children = [*rows, self._status, self._view, Surroundings()]
+        self.children = [*rows, self._status, self._view]
         self.add_class("cnnlib-training-panel")
         self._used = self._name()  # by the last run: settings changed since are not its own
         self._say("")
@@ -254,8 +247,9 @@ class TrainingPanel(Still, ipywidgets.VBox):
         self._bar.max, self._bar.value = max(t.max_iter, 1), t.current_iter
         look = "font-variant-numeric: tabular-nums; white-space: nowrap"
         self._numbers.value = f'<span style="{look}">{text}</span>'
-        figure = self.figure
-        self._view.show(style.to_html(figure), self._view.draw(figure))
+        with self._view.hold_sync():
+            self._view.draw(self.figure)
+            self._view.value = style.to_html(self._view.figure)
 
     def _state(self):
         t = self.trainer
@@ -290,9 +284,8 @@ class TrainingPanel(Still, ipywidgets.VBox):
         return f"TrainingPanel: {self._state()}\n{self.message}".rstrip()
 
 
-def _data(trainer):
-    """Return the memo of a deep copy that shares the images and labels."""
-    t = trainer
+def _data(t):
+    """Return the memo of a deep copy of a trainer that shares its images and labels."""
     return {id(array): array for array in (t.x_train, t.t_train, t.x_test, t.t_test)}
 
 
@@ -308,11 +301,9 @@ def _settings(trainer, optimizers):
         controls["learning rate"] = ipywidgets.FloatLogSlider(lr, **ends, **look)
     sizes = {trainer.batch_size, *(n for n in BATCH_SIZES if n <= len(trainer.x_train))}
     pictures = ["filters", "mistakes", "nothing"][np.ndim(trainer.network.params.get("W1")) != 4 :]
-    for name, options, value in (
-        ("optimizer", list(optimizers), type(trainer.optimizer).__name__),
-        ("batch size", sorted(sizes), trainer.batch_size),
-        ("beside", pictures, pictures[0]),
-    ):
+    menus = {"optimizer": list(optimizers), "batch size": sorted(sizes), "beside": pictures}
+    first = type(trainer.optimizer).__name__, trainer.batch_size, pictures[0]
+    for (name, options), value in zip(menus.items(), first, strict=True):
         controls[name] = ipywidgets.Dropdown(options=options, value=value, description=name, **look)
         controls[name].layout.width = "auto"
     return controls

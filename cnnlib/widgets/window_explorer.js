@@ -49,8 +49,7 @@ function blocks(g, grid, meeting) {
   return runs(grid.row).flatMap(([r, h]) => across.map(([c, w]) => [r, c, h, w]));
 }
 
-const stepOf = (g, meeting) =>
-  [...g.steps].reduce((step, index) => step * g.sizes[index] + (meeting[index] ?? 0), 0);
+const stepOf = (g, meeting) => [...g.steps].reduce((step, index) => step * g.sizes[index] + (meeting[index] ?? 0), 0);
 
 // The indices that a step fixes; of these, only what a meeting knows.
 const meetingOf = (g, step, known = g.sizes) => Object.fromEntries([...g.steps].map((index, k) => {
@@ -89,8 +88,7 @@ function speaker(g, hidden) {
   const name = ({ key, row, column }) =>
     g.grids[key].tensor + square(...Object.values(g.grids[key].fixed), row, column);
   const find = (tensor, meeting) => {
-    const [key, grid] = Object.entries(g.grids).find(([, other]) =>
-      other.tensor === tensor && fits(other, meeting));
+    const [key, grid] = Object.entries(g.grids).find(([, other]) => other.tensor === tensor && fits(other, meeting));
     const place = (steps) => sum(Object.entries(steps).map(([index, by]) => by * (meeting[index] ?? 0)));
     return { key, row: place(grid.row) - grid.pad, column: place(grid.column) - grid.pad };
   };
@@ -152,10 +150,8 @@ function tell(g, cell, met, { say, plain, at, called }) {
 
 const titleOf = (grid) => (grid?.subtitle ? 40 : 21); // height of the lines above a grid
 
-// The side of a cell that holds the longest of its numbers.
+// The side of a cell that holds the longest of its numbers; small grids keep it among large ones.
 const needed = (grid) => Math.max(LEGIBLE, grid.letters * 7.6 + 6);
-
-// A small grid keeps its numbers legible among large ones.
 const small = (grid) => (Math.max(grid.rows, grid.columns) + 2 * grid.pad) * needed(grid) <= 150;
 
 // Width and height of a cell.
@@ -343,8 +339,6 @@ function render({ model, el }) {
   const cursors = {}; // grid -> the [row, column] that a Tab leads to
 
   const svgOf = (key) => area.querySelector(`svg[data-key="${key}"]`);
-  const elementAt = (key, row, column) => svgOf(key)?.querySelector(`[data-at="${row},${column}"]`)
-    ?? svgOf(key)?.querySelector(".cursor");
   // Whether number k of a grid belongs to a step that has not passed yet.
   const hidden = (key, k) => {
     const { step, columns, along, down } = g.grids[key];
@@ -375,6 +369,9 @@ function render({ model, el }) {
     area.innerHTML = lines.map((line) => layoutHTML(g, [line], sides)).join("");
     area.setAttribute("aria-label", `Window Explorer, ${g.mode}`);
     part("formula").innerHTML = formulaHTML(g);
+    el.closest(".widget-vbox")?.querySelectorAll(".widget-slider").forEach((slider) => { // for screen readers
+      slider.querySelector("[role=slider]").ariaLabel = slider.querySelector(".widget-label").textContent;
+    });
     for (const key of Object.keys(g.grids)) point(key, ...(cursors[key] ?? [0, 0]));
     if (held && g.grids[held.key]) go(held.key, ...cursors[held.key]);
     part("reveal").hidden = !Object.values(g.grids).some((grid) => grid.step === "fills");
@@ -436,11 +433,11 @@ function render({ model, el }) {
   // ---- moving through the grids
   // Let Tab lead to this cell of its grid, or to the nearest one that there is.
   function point(key, row, column) {
-    const grid = g.grids[key];
-    elementAt(key, ...(cursors[key] ?? [0, 0]))?.setAttribute("tabindex", "-1");
+    const [grid, svg] = [g.grids[key], svgOf(key)];
+    svg.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
     const [r, c] = [Math.min(row, grid.rows - 1), Math.min(column, grid.columns - 1)].map((k) => Math.max(k, 0));
     cursors[key] = [r, c];
-    const element = elementAt(key, r, c);
+    const element = svg.querySelector(grid.written ? `[data-at="${r},${c}"]` : ".cursor");
     const place = grid.written ? {} : { // one element, where the keyboard is
       x: (c + grid.pad) * grid.w, y: (r + grid.pad) * grid.h, "data-at": `${r},${c}`,
       "aria-label": label(key, r * grid.columns + c), "aria-rowindex": r + 1, "aria-colindex": c + 1 };
@@ -506,10 +503,9 @@ function render({ model, el }) {
       Home: [control ? 0 : row, 0], End: [control ? grid.rows : row, grid.columns],
       PageUp: [row - 5, column], PageDown: [row + 5, column],
     };
-    const writes = /^[-\d.]$/.test(event.key) && !control && !event.altKey;
+    const first = control || event.altKey ? undefined : event.key.match(/^[-\d.]$/)?.[0]; // as if typed
     if (moves[event.key]) go(key, ...moves[event.key]);
-    else if (grid.edit && writes) edit(key, row, column, event.key);
-    else if (grid.edit && ["Enter", "F2"].includes(event.key)) edit(key, row, column);
+    else if (grid.edit && (first || ["Enter", "F2"].includes(event.key))) edit(key, row, column, first);
     else return;
     event.preventDefault();
   });
@@ -526,11 +522,10 @@ function render({ model, el }) {
     const top = (row + grid.pad + 0.5) * grid.h - 14; // further left it would be cut off:
     input.style.cssText = `left: ${Math.max(0, left)}px; top: ${top}px; width: ${wide}px`;
     const close = (keep, back) => {
-      const { value } = input;
       input.onblur = null;
       input.remove();
       if (back) go(key, row, column);
-      if (keep && value.trim() !== old) model.send({ grid: key, row, column, value });
+      if (keep && input.value.trim() !== old) model.send({ grid: key, row, column, value: input.value });
     };
     input.onkeydown = (event) => {
       event.stopPropagation();
@@ -576,8 +571,7 @@ function render({ model, el }) {
     "change:message": () => part("message").replaceChildren(model.get("message")),
     "change:stale": () => area.classList.toggle("old", model.get("stale")),
   };
-  for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
-  for (const event of ["change:message", "change:stale"]) listeners[event]();
+  for (const [event, listener] of Object.entries(listeners)) { model.on(event, listener); listener(); }
   // The first drawing waits until there is a width; others follow when it changes.
   const observer = new ResizeObserver(() => {
     const room = Math.min(868, el.clientWidth) - 12; // the padding is no room

@@ -1,9 +1,8 @@
 """The Window Explorer: a window slides over a grid of numbers, and everything answers at once.
 
-`cnnlib.widgets.window_picture` turns numbers and settings into one *picture*: grids, formula, what
-could be set instead. The browser (``window_explorer.js``) lays it out, draws it and lights up what
-belongs together; it computes places, never numbers. `WindowExplorer` stands between them: sliders,
-traits for Python, and one message to the browser for each change.
+`cnnlib.widgets.window_picture` turns numbers and settings into one *picture*, which the browser
+(``window_explorer.js``) draws. `WindowExplorer` stands between them: sliders, traits for Python,
+and one message to the browser for each change.
 """
 
 import functools
@@ -17,8 +16,7 @@ from traitlets import Bool, Dict, Int, TraitType, Unicode, dlink, observe, valid
 from cnnlib.figures import style
 from cnnlib.figures.explorer import draw
 from cnnlib.layers import Pooling
-from cnnlib.widgets.explore import control, in_columns
-from cnnlib.widgets.picture import Surroundings
+from cnnlib.widgets.explore import LABELS, control, in_columns
 from cnnlib.widgets.static import Still, style_sheet
 from cnnlib.widgets.window_picture import ELEMENT, MODES, POOLING, State, picture, sentence, words
 from cnnlib.windows import conv_output_size, whole_number
@@ -31,7 +29,6 @@ SLIDERS = ("height", "width", "filter_height", "filter_width", "stride", "pad")
 # Name -> lowest value and highest value of its slider; a start value may lie above.
 ENDS = ((1, 12), (1, 12), (1, 5), (1, 5), (1, 4), (0, 3), (1, 3), (1, 3))
 RANGES = dict(zip((*SLIDERS, "channels", "filters"), ENDS, strict=True))
-LETTERS = dict(zip(RANGES, ("H", "W", "FH", "FW", "S", "P", "C", "FN"), strict=True))
 SETTINGS = ("mode", *RANGES, "bias")
 # At most so many; of rows and columns so many with padding, and any larger stride reads the same.
 MOST = {"filters": 3, "channels": 4} | dict.fromkeys(SLIDERS, 64)
@@ -144,7 +141,7 @@ class WindowExplorer(Still, ipywidgets.VBox):
             slider.observe(self._moved, "value")
         self._view.observe(self._stepped, "step")
         self._view.on_msg(self._answer)
-        self.children = [in_columns(self.controls), Surroundings(), self._view]
+        self.children = [in_columns(self.controls), self._view]
 
     input = property(
         lambda self: _flat(self._present("x")),
@@ -219,10 +216,9 @@ class WindowExplorer(Still, ipywidgets.VBox):
         if self._waiting:
             return
         state, self._waiting = self._state(), True
-        filter_ = "window " if self.mode in POOLING else "filter "
+        called = "window " if self.mode in POOLING else "filter "
         for name, slider in self.controls.items():
-            text = f"{words(name)} {LETTERS.get(name, '')}".strip()
-            slider.description = text.replace("filter ", filter_)
+            slider.description = LABELS.get(name, name).replace("filter ", called)
             if name != "mode":
                 slider.max = max(slider.max, getattr(self, name))
             slider.value = getattr(self, name)

@@ -5,17 +5,15 @@ layers and functions of `cnnlib`. `picture` writes it as grids, for the browser 
 `cnnlib.figures.explorer`, which draws them where nothing runs.
 """
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from cnnlib import windows
 from cnnlib.figures import style
 from cnnlib.figures.grids import count_reads, counted, times_as
 from cnnlib.layers import Convolution, Pooling
-from cnnlib.windows import col2im, explain_output_size, pad_images, sliding_windows
-from cnnlib.windows import im2col as to_matrix
 
 POOLING = {"max pooling": "max", "average pooling": "average"}
 ELEMENT = "im2col by element"
@@ -70,17 +68,17 @@ class State:
     # Gradients by the output (OH, OW), by the matrix (OH*OW, C*FH*FW) and by the input (C, H, W).
     dout = property(lambda self: self.gradients[: self.sizes["p"], : self.sizes["q"]])
     dcol = property(lambda self: self.dout.reshape(-1, 1) @ self.W[:1].reshape(1, -1))
-    dx = property(lambda self: col2im(self.dcol, (1, *self.x.shape), *self.settings)[0])
+    dx = property(lambda self: windows.col2im(self.dcol, (1, *self.x.shape), *self.settings)[0])
+    # How often the matrix holds each input element: (H, W).
+    reads = property(lambda self: self.padded_reads[2 * (slice(self.pad, -self.pad or None),)])
     # Number of steps, and the indices that they count, the last one first.
     count = property(lambda self: int(np.prod([self.sizes[index] for index in self.steps])))
-    steps = property(
-        lambda self: "ij" if self.mode == ELEMENT else "fpq" if len(self.W) > 1 else "pq"
-    )
+    steps = property(lambda self: "ij" if self.mode == ELEMENT else "fpq"[len(self.W) == 1 :])
 
     def windows(self, ring):
         """All windows of the input in a ring of numbers, shape (C, FH, FW, OH, OW)."""
-        padded = pad_images(self.x[np.newaxis], self.pad, ring)
-        return sliding_windows(padded, *self.W.shape[2:], self.stride)[0]
+        padded = windows.pad_images(self.x[np.newaxis], self.pad, ring)
+        return windows.sliding_windows(padded, *self.W.shape[2:], self.stride)[0]
 
     @cached_property
     def sizes(self):
@@ -88,10 +86,9 @@ class State:
         return dict(zip("fcijpq", (*self.W.shape, *self.windows(0).shape[-2:]), strict=True))
 
     @cached_property
-    def unread(self):
-        """Cells that no window reads, as [row, column] counted from the ring's corner."""
-        reads = count_reads(self.x.shape[1:], self.W.shape[2:], self.stride, self.pad)
-        return np.argwhere(reads == 0).tolist()
+    def padded_reads(self):
+        """How many windows read each cell of the padded input, shape (H + 2*P, W + 2*P)."""
+        return count_reads(self.x.shape[1:], self.W.shape[2:], self.stride, self.pad)
 
     @cached_property
     def out(self):
@@ -105,18 +102,12 @@ class State:
     @cached_property
     def col(self):
         """The windows as rows of a matrix, shape (OH*OW, C*FH*FW)."""
-        return to_matrix(self.x[np.newaxis], *self.settings)
+        return windows.im2col(self.x[np.newaxis], *self.settings)
 
     @property
     def winners(self):
         """Where in its window each maximum stands, counted line by line, shape (C, OH*OW)."""
         return self.windows(-np.inf).reshape(len(self.x), self.W[0, 0].size, -1).argmax(1)
-
-    @property
-    def reads(self):
-        """How often the matrix holds each input element, shape (H, W)."""
-        one = (1, 1, *self.x.shape[1:])
-        return col2im(to_matrix(np.ones(one), *self.settings), one, *self.settings)[0, 0]
 
 
 def picture(state, bias=True, formula=True, copies=False):
@@ -125,8 +116,7 @@ def picture(state, bias=True, formula=True, copies=False):
     That is ``grids`` by key, ``layout`` (a row of keys and signs, in which a list is a table),
     ``sizes`` of the indices f, c, i, j, p, q, the indices that ``steps`` count, ``formula`` for
     rows and columns, and ``summary``. Each grid says which indices make up its rows and columns,
-    such as {"p": S, "i": 1} for S*p + i: by them the browser finds what belongs together. `bias`,
-    `formula` and `copies` are those of `cnnlib.widgets.WindowExplorer`.
+    such as {"p": S, "i": 1} for S*p + i: by them the browser finds what belongs together.
     """
     view, C = VIEWS[state.mode], len(state.x)
     hidden = {"reads": not copies, "b": not bias and not state.b.any()}
@@ -231,9 +221,7 @@ def _grids(state, tensor, step):
     for place in np.ndindex(values.shape[:-2]):
         plane, fixed = values[place], dict(zip(leading, place, strict=True))
         fixed = {index: value for index, value in fixed.items() if state.sizes[index] > 1}
-        low, high = plane.min(), plane.max()
-        span = max(-low, high) if low < 0 else high
-        written = plane.size <= WRITTEN
+        texts = _texts(plane, style.decimals_needed(plane)) if plane.size <= WRITTEN else None
         grids[tensor + "".join(map(str, place))] = {
             "tensor": tensor,
             "name": title + (str(list(fixed.values())) if fixed else ""),
@@ -246,10 +234,10 @@ def _grids(state, tensor, step):
             "columns": plane.shape[1],
             "pad": pad,
             "ring": ("−∞" if max_pooling else "0") if tensor == "x" else "",
-            "text": _texts(plane, style.decimals_needed(plane)) if written else None,
-            "shade": np.round(plane * (100 / (span or 1))).astype(np.int8).tobytes(),
-            "signed": bool(low < 0),
-            "hatched": state.unread if slides else [],
+            "text": texts,
+            "shade": np.round(plane * (100 / (np.abs(plane).max() or 1))).astype(np.int8).tobytes(),
+            "signed": bool(plane.min() < 0),
+            "hatched": np.argwhere(state.padded_reads == 0).tolist() if slides else [],
             "edit": tensor in ("x", "W", "b", "dout"),
             "matrix": "·" in letters,
             "step": "moves" if tensor in ("element", "dout", "dcol") else step,
@@ -276,11 +264,10 @@ def _formula(state, letter):
     """Write (7.1) for one axis; where the stride does not divide, say so and offer neighbours."""
     axis, (FH, FW, stride, pad) = "HW".index(letter), state.settings
     sizes, lines = (state.x.shape[1 + axis], (FH, FW)[axis]), ("rows", "columns")[axis]
-    explained = explain_output_size(*sizes, stride, pad, lines=lines)
-    numbers, _, rest = explained.partition(": ")
-    note, _, neighbours = rest.partition(" Nearest settings that divide: ")
-    offers = []
-    for name, value in re.findall(r"(pad|stride|filter|size) (\d+)", neighbours):
+    numbers, _, rest = windows.explain_output_size(*sizes, stride, pad, lines=lines).partition(": ")
+    note, offers = rest.partition(" Nearest settings that divide: ")[0], []
+    found = windows.settings_that_divide(*sizes, stride, pad) if note else ()
+    for name, value in map(str.split, found):
         names = {"size": ("height", "width"), "filter": ("filter_height", "filter_width")}
         setting, value = names[name][axis] if name in names else name, int(value)
         blind = (name == "pad" and value >= min(FH, FW)) or (name == "filter" and value <= pad)

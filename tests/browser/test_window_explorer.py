@@ -12,7 +12,8 @@ import pytest
 
 from cnnlib import conv_output_size
 from cnnlib.widgets import WindowExplorer
-from cnnlib.widgets.window_explorer import LETTERS, SLIDERS
+from cnnlib.widgets.explore import LABELS
+from cnnlib.widgets.window_explorer import SLIDERS
 from cnnlib.widgets.window_picture import MODES
 
 from .test_lab import press
@@ -108,8 +109,8 @@ def test_each_slider_by_keyboard(page, name, say):
     assert_shows(page, name, explorer)
     cell = area(page, name)
     for setting in SLIDERS:
-        label = re.sub("^filter", "(filter|window)", setting.replace("_", " "))
-        handle = cell.get_by_role("slider", name=re.compile(f"^{label} {LETTERS[setting]}$"))
+        label = LABELS[setting].replace("filter", "(filter|window)")
+        handle = cell.get_by_role("slider", name=re.compile(f"^{label}$"))
         end = float(handle.get_attribute("aria-valuemax")) == getattr(explorer, setting)
         keys = ("ArrowLeft", "ArrowRight") if end else ("ArrowRight", "ArrowLeft")
         for key, by in zip(keys, (1, -1), strict=True):
