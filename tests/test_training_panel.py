@@ -308,7 +308,8 @@ def test_a_slider_moved_in_the_last_step_counts_from_the_next_on(slices):
     assert b.batch_size == 50 and b.current_iter == 4
 
 
-def test_every_value_of_the_controls():
+def test_every_value_of_the_controls(monkeypatch):
+    monkeypatch.setattr(style, "to_png", lambda *_, **__: b"")  # PNGs take the time
     panel = TrainingPanel(new_trainer())
     rate, size = panel.controls["learning rate"], panel.controls["batch size"]
     assert size.options == (1, 2, 5, 10, 20, 50) and rate.value == 0.01
