@@ -1,7 +1,9 @@
 """A picture in the page that follows sliders: at once, without flicker, never too high."""
 
+import base64
+
 import anywidget
-from traitlets import Bytes, Float, Unicode, observe
+from traitlets import Float, Unicode, observe
 
 from cnnlib.figures import style
 
@@ -9,31 +11,28 @@ from cnnlib.figures import style
 class Picture(anywidget.AnyWidget):
     """The picture of a figure, within the HTML of `value`, whose ``<img>`` it is.
 
-    Its bytes travel as they are, and are decoded before the last picture goes. `sharp` is how many
-    pixels the screen has for one of the page, 2 at most: more is not seen, and takes time. The
-    sliders around it get their names for screen readers, which ipywidgets leaves out, and CSS gets
-    ``--room``: how high it may be to be seen with them. JupyterLab itself takes 125 px.
+    It is decoded before the last picture goes. `sharp` is how many pixels the screen has for one of
+    the page, 2 at most: more is not seen, and takes time. The sliders around it get their names for
+    screen readers, which ipywidgets leaves out, and CSS gets ``--room``: how high it may be to be
+    seen with them. JupyterLab itself takes 125 px.
     """
 
     value = Unicode().tag(sync=True)
-    png = Bytes().tag(sync=True)
+    png = Unicode().tag(sync=True)
     sharp = Float(style.SHARP).tag(sync=True)
     figure = None
     _esm = """export default { render({ model, el }) {
       model.set("sharp", Math.min(2, Math.max(1, devicePixelRatio)));
       model.save_changes();
-      let newest;
       const room = new ResizeObserver(([{ target }]) => window === top && target.parentNode.style
         .setProperty("--room", `max(200px, 100vh - ${target.offsetHeight + 135}px)`));
       const show = async () => {
-        const url = newest = URL.createObjectURL(new Blob([model.get("png")]));
-        const page = document.createElement("div");
+        const page = el.newest = document.createElement("div");
         page.innerHTML = model.get("value");
         const picture = page.querySelector("img");
-        if (picture) picture.src = url;
+        if (picture) picture.src = `data:image/png;base64,${model.get("png")}`;
         await picture?.decode().catch(() => null);
-        URL.revokeObjectURL(url);
-        if (url !== newest) return;
+        if (page !== el.newest) return;
         el.replaceChildren(page);
         const around = (query) => el.closest(".widget-vbox")?.querySelectorAll(query) ?? [];
         for (const slider of around(".widget-slider")) {
@@ -49,7 +48,8 @@ class Picture(anywidget.AnyWidget):
 
     def draw(self, figure):
         """Draw a figure, as sharp as can be seen."""
-        self.png, self.figure = style.to_png(figure, small=False, sharp=self.sharp), figure
+        png = style.to_png(figure, small=False, sharp=self.sharp)
+        self.png, self.figure = base64.b64encode(png).decode("ascii"), figure
 
     @observe("sharp")
     def _drawn_anew(self, change):
