@@ -72,10 +72,10 @@ def again(chapter):
     Returns {cell id: error}.
     """
     space, wrong = dict(once(chapter)[0]), {}
-    for cell, source in reversed(code_cells(chapter).items()):
-        try:
-            with sizes():
+    with sizes():
+        for cell, source in reversed(code_cells(chapter).items()):
+            try:
                 LOOP.run(run_cell(cell, source, space))
-        except Exception as error:
-            wrong[cell] = f"{type(error).__name__}: {error}"
+            except Exception as error:
+                wrong[cell] = f"{type(error).__name__}: {error}"
     return wrong

@@ -1,8 +1,10 @@
-"""Shared by all tests: random numbers with a fixed seed, settings that fit, names of cases."""
+"""Shared by all tests: random numbers with a fixed seed, what a chapter leaves, names of cases."""
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from .chapters import once
 
 settings.register_profile("cnnlib", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("cnnlib")
@@ -11,6 +13,18 @@ settings.load_profile("cnnlib")
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def space(request):
+    """What the module's CHAPTER has defined at its end."""
+    return once(request.module.CHAPTER)[0]
+
+
+@pytest.fixture
+def values(request):
+    """By cell id, what the cells of the module's CHAPTER end in."""
+    return once(request.module.CHAPTER)[1]
 
 
 def pytest_make_parametrize_id(config, val, argname):

@@ -7,18 +7,13 @@ import pytest
 
 from cnnlib.widgets import ShapeCalculator
 
-from .chapters import once, run
+from .chapters import run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
 )
 
 CHAPTER = "7.1"
-
-
-@pytest.fixture(scope="module")
-def space():
-    return once("7.1")[0]
 
 
 def costs(net):

@@ -6,23 +6,13 @@ import pytest
 from cnnlib import Convolution, naive
 from cnnlib.widgets import Explorer, Lens, WindowExplorer
 
-from .chapters import once, run
+from .chapters import run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
 )
 
 CHAPTER = "7.2"
-
-
-@pytest.fixture(scope="module")
-def space():
-    return once("7.2")[0]
-
-
-@pytest.fixture(scope="module")
-def values():
-    return once("7.2")[1]
 
 
 def loops(x, W, **settings):

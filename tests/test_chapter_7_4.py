@@ -7,23 +7,13 @@ from cnnlib import naive
 from cnnlib.widgets import Explorer, WindowExplorer
 from cnnlib.windows import col2im, im2col
 
-from .chapters import once, run
+from .chapters import run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
 )
 
 CHAPTER = "7.4"
-
-
-@pytest.fixture(scope="module")
-def space():
-    return once("7.4")[0]
-
-
-@pytest.fixture(scope="module")
-def values():
-    return once("7.4")[1]
 
 
 @pytest.mark.parametrize(("stride", "pad"), [(1, 0), (2, 0), (2, 1), (3, 2)])

@@ -9,7 +9,7 @@ from cnnlib.networks import PhotoConvNet, filter_history, load_trained
 from cnnlib.visualize import feature_maps, gradient_of, occlusion_map, patch_of, receptive_fields
 from cnnlib.widgets import Explorer, ask
 
-from .chapters import once, run
+from .chapters import run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
@@ -17,16 +17,6 @@ from .explorers import (  # noqa: F401
 from .test_photographs import test_images, train_weights  # noqa: F401
 
 CHAPTER = "7.6"
-
-
-@pytest.fixture(scope="module")
-def space():
-    return once("7.6")[0]
-
-
-@pytest.fixture(scope="module")
-def values():
-    return once("7.6")[1]
 
 
 def test_filters_become_smooth_early_then_sharp_and_always_stronger():

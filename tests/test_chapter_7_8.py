@@ -9,7 +9,7 @@ from cnnlib.visualize import feature_maps, receptive_fields
 from cnnlib.widgets import DigitPad, Explorer, WindowExplorer
 from cnnlib.windows import conv_output_size, im2col
 
-from .chapters import once, run
+from .chapters import run
 from .explorers import (  # noqa: F401
     test_every_cell_can_be_run_again,
     test_every_explorer_over_its_values,
@@ -18,9 +18,9 @@ from .explorers import (  # noqa: F401
 CHAPTER = "7.8"
 
 
-@pytest.fixture(scope="module")
-def names():
-    return once("7.8")[0]
+@pytest.fixture
+def names(space):
+    return space
 
 
 # ---- the sheet of formulas

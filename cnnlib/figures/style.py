@@ -403,10 +403,10 @@ class _Scales(Artist):
                 renderer.draw_text(gc, x, ax.figure.bbox.height - y, text, TICK_FONT, 0)
 
 
-def upwards(ax, x, y, text, size=12, color=MUTED):
+def upwards(ax, x, y, text):
     """Write a line of text upwards, its middle at `x` and `y`."""
     if text:
-        write(ax, x, 0, text, size, color, align="center").set(rotation=90, va="center", y=y)
+        write(ax, x, 0, text, color=MUTED, align="center").set(rotation=90, va="center", y=y)
 
 
 class Cells(AxesImage):

@@ -28,12 +28,12 @@ if "google.colab" in sys.modules:  # Colab shows other widgets than its own only
 
 # ipykernel 7.4 keeps silent on what comes while a cell awaits: a slider moved then would wait for
 # its answer for good, and be deaf from then on. Here each message gets one.
-kernel = getattr(get_ipython(), "kernel", None)
-if "concurrent" in inspect.signature(getattr(kernel, "dispatch_shell", print)).parameters:
+_kernel = getattr(get_ipython(), "kernel", None)
+if "concurrent" in inspect.signature(getattr(_kernel, "dispatch_shell", print)).parameters:
 
-    def _answered(*message, handle=kernel.shell_handlers["comm_msg"]):
+    def _answered(*message, handle=_kernel.shell_handlers["comm_msg"]):
         handle(*message)
         idle = {"execution_state": "idle"}
-        kernel.session.send(kernel.iopub_socket, "status", idle, parent=message[-1])
+        _kernel.session.send(_kernel.iopub_socket, "status", idle, parent=message[-1])
 
-    kernel.shell_handlers["comm_msg"] = _answered
+    _kernel.shell_handlers["comm_msg"] = _answered
