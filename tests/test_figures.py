@@ -94,6 +94,13 @@ def check_layout(figure):
         assert apart, f"{one!r} covers {two!r}"
 
 
+def check_case(function, arguments, keywords=None):
+    """Draw a figure, and assert both."""
+    figure = function(*arguments, **keywords or {})
+    check(figure)
+    check_layout(figure)
+
+
 GRADES = np.array([90, 4, 6, 80, 1, 0, 3, 2, 95]).reshape(3, 3)
 CASES = {
     "sliding": (convolution.sliding, (7, 7, 3, 3, 2)),
@@ -167,10 +174,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_figure_fits_its_card(case):
-    function, arguments = CASES[case]
-    figure = function(*arguments)
-    check(figure)
-    check_layout(figure)
+    check_case(*CASES[case])
 
 
 def test_pooling_writes_the_matrix_and_the_output_of_the_layer():

@@ -17,7 +17,7 @@ from cnnlib.figures import (
 from cnnlib.networks import LayerRow
 from cnnlib.windows import conv_output_size, uncovered_size
 
-from .test_figures import check, check_layout, texts
+from .test_figures import check, check_case, check_layout, texts
 
 RNG = np.random.default_rng(0)
 MAPS = np.abs(RNG.standard_normal((30, 24, 24)))
@@ -100,10 +100,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_figure_fits_its_card(case):
-    function, arguments, *keywords = CASES[case]
-    figure = function(*arguments, **(keywords[0] if keywords else {}))
-    check(figure)
-    check_layout(figure)
+    check_case(*CASES[case])
 
 
 @pytest.mark.parametrize("table", [LeNet5(rng=0).table(), ALEXNET], ids=["LeNet-5", "AlexNet"])

@@ -10,7 +10,7 @@ from cnnlib.figures import im2col, style
 from cnnlib.windows import conv_output_size
 from cnnlib.windows import im2col as col_of
 
-from .test_figures import check, check_layout, matrix, numbers, texts
+from .test_figures import check_case, matrix, numbers, texts
 
 X = np.arange(48).reshape(2, 2, 3, 4)
 STAGES = range(5)
@@ -37,10 +37,7 @@ CASES = {f"walk {stage}": (im2col.axis_walk, (X, 2, 2, 1, 0, stage, 7)) for stag
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_figure_fits_its_card(case):
-    function, arguments = CASES[case]
-    figure = function(*arguments)
-    check(figure)
-    check_layout(figure)
+    check_case(*CASES[case])
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3, 4])

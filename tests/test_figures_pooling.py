@@ -6,7 +6,7 @@ import pytest
 from cnnlib import naive
 from cnnlib.figures import pooling
 
-from .test_figures import check, check_layout, matrix, numbers, texts
+from .test_figures import check, check_case, matrix, numbers, texts
 
 TABLE = np.array(
     [
@@ -59,10 +59,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_figure_fits_its_card(case):
-    function, arguments = CASES[case]
-    figure = function(*arguments)
-    check(figure)
-    check_layout(figure)
+    check_case(*CASES[case])
 
 
 @pytest.mark.parametrize("mode", ["max", "average"])

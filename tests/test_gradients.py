@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from cnnlib import AlexNet, Convolution, Dropout, SimpleConvNet, load_digits28
+from cnnlib import (
+    AlexNet,
+    Convolution,
+    DeepConvNet,
+    Dropout,
+    LeNet,
+    SimpleConvNet,
+    load_digits28,
+)
 from cnnlib.gradients import (
     check_gradient,
     gradient_check,
@@ -166,6 +174,31 @@ def test_small_gradients_of_a_large_loss_are_not_excused_as_kinks(rng, size):
 
     assert check_gradient(f, z, 2 * size * z).ok
     assert check_gradient(f, z, 2.2 * size * z).outcome == "WRONG"
+
+
+NETWORKS = {
+    "DeepConvNet": DeepConvNet((1, 24, 24), 3, (2, 2, 3, 3, 2, 2), 4, rng=0),
+    "DeepConvNet-sigmoid": DeepConvNet((1, 24, 24), 3, (2,) * 6, 4, activation="sigmoid", rng=0),
+    "LeNet": LeNet((1, 12, 12), 3, pad=10, rng=0),
+    "LeNet-relu": LeNet((1, 12, 12), 3, pad=10, activation="relu", rng=0),
+    "LeNet-max": LeNet((1, 12, 12), 3, pad=10, pooling="max", rng=0),
+    "AlexNet-small": AlexNet.small(
+        (1, 17, 17), 3, filter_nums=(2, 3, 3, 2, 2), hidden_size=4, dropout_ratio=0, rng=0
+    ),
+    "AlexNet-small-groups": AlexNet.small(
+        (1, 17, 17), 3, filter_nums=(2, 4, 4, 2, 2), hidden_size=4, groups=2, rng=0
+    ),
+}
+
+
+@pytest.mark.parametrize("net", NETWORKS.values(), ids=NETWORKS)
+def test_gradient_of_the_networks_equals_differences(net, rng):
+    x = rng.standard_normal((2, *net.input_dim))
+    for name, p in net.params.items():
+        if name.startswith("b"):
+            p += 0.1  # a window of nothing but padding would sit on the kink itself
+    for report in gradient_check(net, x, np.array([0, 2]), samples=10).values():
+        assert report.error < 1e-6, report
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -10,10 +10,9 @@ from lab import NOTEBOOKS, running_lab
 
 SLICE = 1000
 # JupyterLab leaves a screenful of nothing below the last cell: it is not counted.
-SIZES = """box => {
-  const first = box.querySelector(".jp-Cell").getBoundingClientRect();
+HEIGHT = """box => {
   const last = [...box.querySelectorAll(".jp-Cell")].at(-1).getBoundingClientRect();
-  return [box.clientHeight, Math.ceil(last.bottom - first.top)];
+  return last.bottom - box.getBoundingClientRect().top + box.scrollTop;
 }"""
 
 
@@ -32,13 +31,15 @@ def main():
         page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
         scroller = page.locator(".jp-NotebookPanel .jp-WindowedPanel-outer")
         page.wait_for_timeout(500)
-        step, total = scroller.evaluate(SIZES)
-        for number, top in enumerate(range(0, total, step), start=1):
+        top, number = 0, 0
+        while top < scroller.evaluate(HEIGHT):  # which grows: JupyterLab lays out what is near
             scroller.evaluate("(box, top) => box.scrollTo(0, top)", top)
-            page.wait_for_timeout(200)
+            page.wait_for_timeout(400)
+            number += 1
             picture = options.outdir / f"{path.stem}{'-dark' * options.dark}-{number:02}.png"
             scroller.screenshot(path=picture)
             print(picture)
+            top += scroller.evaluate("box => box.clientHeight")
         print("\n".join(lab.console_errors) or "no console errors")
 
 
