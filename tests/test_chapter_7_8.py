@@ -113,8 +113,10 @@ def test_what_the_walk_tells_to_look_for(names):
     assert np.corrcoef(W1[2].ravel(), W1[22].ravel())[0, 1] < -0.8  # opposite filters
     assert [int(way[-1].out.argmax()) for way in ways] == [0, 8, 2, 3, 4, 5, 6, 7, 8, 9]
     for_1, for_8 = (journey.unit_of(ways[1][6], unit).terms for unit in (1, 8))
-    assert np.argmax(for_8 - for_1) == 47 and for_1[47] < 0 < for_8[47]
-    assert for_8[47] - for_1[47] > 0.5 * (ways[1][6].out[8] - ways[1][6].out[1])
+    makes = for_8 - for_1
+    assert set(np.argsort(-makes)[:4]) == {47, 54, 27, 44}
+    assert all(for_1[k] < 0 < for_8[k] for k in (47, 54, 27, 44))
+    assert ways[1][6].out[8] - ways[1][6].out[1] > makes.max()  # without any one it is still an 8
 
 
 def test_the_broad_1_is_read_when_it_is_narrower(names):
@@ -150,7 +152,10 @@ def test_maps_move_along_and_only_training_makes_the_scores_steady(names):
     before, after = feature_maps(net, digits)["Conv1"], feature_maps(net, moved)["Conv1"]
     assert np.allclose(after[..., 1:], before[..., :-1], atol=1e-5)
     learnt = names["learnt"]
-    assert learnt["Relu1"] > learnt["Pool1"] > learnt["Affine1"] > learnt["Affine2"]
+    assert (
+        learnt["Pool1"] > learnt["image"]
+        and learnt["Relu1"] > learnt["Pool1"] > learnt["Affine1"] > learnt["Affine2"]
+    )
     controls = [names["changes"](SimpleConvNet(rng=seed), moved) for seed in range(5)]
     assert all(c["Relu1"] > c["Pool1"] for c in controls)
     steady = [c["Affine2"] for c in controls]

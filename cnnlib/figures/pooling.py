@@ -58,6 +58,7 @@ def gradient_step(x, dout, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
     got.decimals = style.decimals_needed(every)
     got.smallest_cell = Grid(every).smallest_cell
     value, cells = sender.text(*place), counted(pool_h * pool_w, "cell")
+    total = style.format_number(dx.sum(), style.decimals_needed(dx.sum()))
     if largest:
         message = "the gradient goes to where the maximum came from"
         winner = tuple(np.argwhere(way)[0].tolist())
@@ -65,7 +66,7 @@ def gradient_step(x, dout, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
         lines = (
             f"The gradient {value} of output {place} goes whole to input {winner}: "
             f"its {read.text(*winner)} is the largest of the window.",
-            f"So far {got.text(*winner)} has arrived there; "
+            f"So far {got.text(*winner)} has arrived there, {total} in all; "
             f"{np.count_nonzero(dx == 0)} of {dx.size} inputs have received nothing.",
         )
     else:
@@ -75,7 +76,9 @@ def gradient_step(x, dout, pool_h, pool_w, stride=2, pad=0, mode="max", step=0):
         lines = (
             f"The gradient {value} of output {place} is shared: {value} / {pool_h * pool_w} = "
             f"{written} goes to each of the {cells}.",
-            "What falls into the padding is dropped; where windows overlap, shares add up.",
+            f"So far {total} has arrived in all"
+            f"{' (what falls into the padding is dropped)' * (pad > 0)}; "
+            "where windows overlap, shares add up.",
         )
     canvas = style.Canvas(f"Backward, window {step + 1} of {out.size}: {message}")
     # No sign between x and dout: it is not made from x.

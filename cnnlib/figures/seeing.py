@@ -327,10 +327,10 @@ def kinds(W, answers, names, message):
         y += max(1, -(-len(members) // columns)) * 64 + 26
     text = f"bars: the answers to {', '.join(names)}; dashed: what chance gives; "
     text += "each filter on its own scale, white is zero"
-    style.write(ax, canvas.left, y - 14, text, 12, style.MUTED)
+    bottom = canvas.note(y - 14, text)
     return canvas.finish(
         canvas.left + columns * pitch - 20,
-        y - 6,
+        bottom - 10,
         f"{message}. {len(W)} filters by what they answer to best: {', '.join(counts)}.",
     )
 
@@ -374,7 +374,8 @@ def receptive_field(image, maps, field, place, patch, effect, formula):
         draw_frame(canvas.ax, box.left + x, box.top + y, wide, high, style.ROLES["window"], 2)
     right = boxes[0].right + 2 * (SIGN + slot)
     width, low = right - canvas.left, boxes[0].bottom
-    formula += f"; half of the effect comes from {half} of {seen.size} pixels"
+    from_half = f"half of the effect comes from {half} of {seen.size} pixels"
+    formula += f"; {from_half if seen.any() else 'silent here: no pixel counts'}"
     style.paragraph(canvas.ax, canvas.left, low + 28, formula, width)
     return canvas.finish(
         right,
@@ -451,7 +452,9 @@ def occlusion(image, probabilities, label, size, stride, whole):
     # Each number is drawn where the middle of the cover was.
     inset, colors = (wide - step) / 2, style.sequential("window").reversed()
     draw_image(ax, found, last.left + inset, last.top + inset, step, colors, 0, 1, "none")
-    ax.images[-1].set(alpha=1 - 0.92 * found, zorder=0.9)  # where nothing is lost, the digit shows
+    ax.images[-1].set(
+        alpha=1 - 0.92 * (found / max(whole, 1e-12)).clip(0, 1), zorder=0.9
+    )  # where nothing is lost, the digit shows
     figure = canvas.finish(
         last.right + 84,
         last.bottom,

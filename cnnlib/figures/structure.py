@@ -152,8 +152,7 @@ def _draw_group(ax, group, left, middle, widths, share, place, by_role):
     if count:
         style.write(ax, left, below + 14, f"{count:,} parameters", 11, style.MUTED)
         draw_share(ax, left, below + 25, sum(widths) - 42, 8, share)
-        text = "< 1 %" if share < 0.005 else style.percent(share, 0)
-        style.write(ax, x, below + 29, text, 11, style.MUTED, align="right")
+        style.write(ax, x, below + 29, style.percent(share, 0), 11, style.MUTED, align="right")
 
 
 def flow(networks, message="Maps between convolutions, a line of numbers before each affine layer"):

@@ -332,13 +332,18 @@ def shape_text(shape):
 
 
 def percent(share, decimals=1):
-    """Write a share from 0 to 1 as a percentage."""
+    """Write a share from 0 to 1 as a percentage; what is nearly none or nearly all says so."""
+    least = 10**-decimals
+    if 0 < 100 * share < least / 2:
+        return f"< {least:.{decimals}f} %"
+    if 100 - least / 2 < 100 * share < 100:
+        return f"> {100 - least:.{decimals}f} %"
     return f"{100 * share:.{decimals}f} %"
 
 
 def ratio_text(ratio):
-    """Write a factor with three digits at most: 1.25, 41.3, 1,234."""
-    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+    """Write a factor with three digits at most: 1.25, 41.3, 1,230."""
+    return f"{ratio:.3g}" if ratio < 100 else f"{float(f'{ratio:.3g}'):,.0f}"
 
 
 def axes(figure, left, top, width, height, xlabel="", ylabel="", grid=False):

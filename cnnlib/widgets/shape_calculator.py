@@ -48,11 +48,12 @@ class ShapeCalculator(Still, ipywidgets.VBox):
         lines = enumerate([*layers, *[{}] * (MOST - len(layers))], start=1)
         self._lines = [_Line(number, layer) for number, layer in lines]
         self._table, self._message = ipywidgets.HTML(), ipywidgets.HTML()
-        self._offers = ipywidgets.HBox(layout={"min_height": "34px"})  # so that nothing jumps
-        title = ipywidgets.HTML("one image, and the layers that it goes through")
-        left = ipywidgets.VBox([title, ipywidgets.HBox(self._input), *self._lines])
+        self._offers = ipywidgets.HBox(layout={"flex": "none", "align_items": "center"})
+        image = ipywidgets.HTML("one image", layout={"width": "164px"})
+        left = ipywidgets.VBox([ipywidgets.HBox([image, *self._input]), *self._lines])
         both = ipywidgets.HBox([left, self._table], layout={"flex_flow": "row wrap"})
-        super().__init__([both, self._message, self._offers])
+        told = ipywidgets.HBox([self._message, self._offers], layout={"min_height": "56px"})
+        super().__init__([both, told])
         for control in [*self._input, *(c for line in self._lines for c in line.children)]:
             control.observe(self._changed, "value")
         self._changed()
@@ -119,7 +120,8 @@ class ShapeCalculator(Still, ipywidgets.VBox):
                 table += f'<td style="{look}">{number:,}</td>'
             table += f"<td>{field}</td></tr>"
         box = 'class="table" role="group" aria-label="Table" tabindex="0"'  # may scroll by itself
-        table = f'<table style="line-height: 30px; border-spacing: 8px 0">{table}</table>'
+        look = "line-height: clamp(21px, 3.8vh, 32px); border-spacing: 8px 0"  # low on a low screen
+        table = f'<table style="{look}">{table}</table>'
         return card(style.ROLES["output"], f'<div {box} style="overflow-x: auto">{table}</div>')
 
 
