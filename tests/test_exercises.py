@@ -64,6 +64,8 @@ def written():
         for id_, text in by_id.items():
             if call := CALL.match(text):
                 base = id_.removesuffix("-check")
+                for id_ in (f"{base}-stub", f"{base}-help", f"{base}-check"):
+                    assert id_ in by_id, f"{path.name}: the cells of {call[1]} have ids, {id_} too"
                 (solution,) = re.findall(r"```python\n(.*?)```", by_id[f"{base}-help"], re.DOTALL)
                 assert call[1] not in found, f"{call[1]} is asked twice"
                 found[call[1]] = Written(path.name, by_id[f"{base}-stub"], call[2], solution, space)
@@ -901,7 +903,8 @@ def test_each_chapter_has_four_to_seven_exercises(path):
     counted = [tuple(map(ast.literal_eval, call.args)) for call in asked]
     checked = sum(getattr(call.func, "id", "").startswith("check_") for call in calls)
     checked -= sum(getattr(call.func, "id", "") == "check_gradient" for call in calls)
-    assert 4 <= len(counted) + checked <= 7
+    total = len(counted) + checked
+    assert 4 <= total <= 7, f"{chapter} has {total} questions and exercises, not 4 to 7"
     assert len(set(counted)) == len(counted) and {c for c, _ in counted} == {chapter}
     summaries = [call for call in calls if getattr(call.func, "id", "") == "progress"]
     assert [ast.unparse(call) for call in summaries] == [f"progress({chapter!r})"]

@@ -21,6 +21,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 MAX_LINES = 15
 MIN_WORDS = 40
 MAX_BYTES = 1_500_000
+MAX_WORDS, MAX_CELLS = 4000, 50  # of a chapter; the summary has half of both
 MACHINE_PATH = re.compile(r"(?<![\w./])/(work|home|root|tmp|Users)\b|\bC:\\")
 SILENT = "no-output"  # tags a cell that ends in an expression whose value is None
 
@@ -206,6 +207,15 @@ def check_size(nb):
     assert size < MAX_BYTES, f"{nb.name}: {size / 1e6:.1f} MB"
 
 
+def check_budget(nb):
+    words, share = (
+        sum(len(c["source"].split()) for c in nb.markdown),
+        1 - 0.5 * (nb.number == "7.8"),
+    )
+    assert words <= share * MAX_WORDS, f"{nb.name}: {words} words"
+    assert len(nb.code) <= share * MAX_CELLS, f"{nb.name}: {len(nb.code)} code cells"
+
+
 CHECKS = [value for name, value in list(globals().items()) if name.startswith("check_")]
 
 
@@ -278,6 +288,11 @@ def error():
     return new_output("error", ename="E", evalue="e", traceback=['File "/home/ann/x.py"'])
 
 
+def more_code(nb):
+    cells = (new_code_cell("x = 1", execution_count=4 + k) for k in range(MAX_CELLS))
+    nb.cells.extend(cells)
+
+
 FLAWS = [
     ("format", lambda nb: nb.cells[2].update(outputs=[{"output_type": "none"}])),
     ("ids", lambda nb: nb.cells[1].update(id=nb.cells[0].id)),
@@ -306,6 +321,8 @@ FLAWS = [
     ("alt_texts", code("f()", display(text_html="<img src='data:image/png;base64,AA/tmp/='>"))),
     ("alt_texts", markdown("![](figure.png)")),
     ("size", markdown("a" * MAX_BYTES)),
+    ("budget", markdown("word " * MAX_WORDS)),
+    ("budget", lambda nb: (markdown("word " * 2500)(nb), more_code(nb))),
 ]
 
 

@@ -212,4 +212,5 @@ def test_the_teachers_page_names_what_the_chapters_hold():
         checkers = set(re.findall(r"^(check_\w+)\(", text, re.MULTILINE))
         checkers -= {"check_gradient"}  # the library's own, not an exercise's
         assert set(re.findall(r"`(check_\w+)`", plan)) == checkers, f"checkers of {chapter}"
-        assert text.count('ask("7.') == int(questions), f"questions of {chapter}"
+        asked = text.count('ask("7.')
+        assert asked == int(questions), f"TEACHING.md: {chapter} has {asked} questions"

@@ -111,6 +111,17 @@ def test_fast_is_imported_in_three_places():
     assert users <= {"__init__.py", "networks.py", "classics.py", "visualize.py"}
 
 
+LINES = {"*.py": 3900, "layers.py": 520, "fast.py": 250}
+LINES |= {"figures/*": 4200, "widgets/*": 3000, "exercises/*.py": 2900}
+
+
+@pytest.mark.parametrize("what", LINES)
+def test_a_room_keeps_its_budget_of_lines(what):
+    files = [path for path in PACKAGE.glob(what) if path.is_file()]
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files)
+    assert files and lines <= LINES[what], f"cnnlib/{what}: {lines} lines; free some first"
+
+
 def test_nothing_touches_the_global_seed():
     for path in modules():
         text = (PACKAGE / path).read_text(encoding="utf-8")
