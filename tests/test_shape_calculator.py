@@ -62,8 +62,8 @@ def test_what_one_element_sees():
 def test_offers_let_the_stride_divide():
     calculator = ShapeCalculator(layers=[{"FN": 2, "FH": 6}, {"FH": 2, "S": 2}])
     assert calculator.message.startswith("Pool1: (23 + 2*0 - 2) / 2 + 1 = 11.50")
-    assert set(offers(calculator)) == {"stride 1", "filter 1"}
-    offers(calculator)["stride 1"].click()
+    assert set(offers(calculator)) == {"Pool1: stride 1", "Pool1: filter 1"}
+    offers(calculator)["Pool1: stride 1"].click()
     assert calculator.layers[1] == {"FH": 2, "S": 1, "P": 0}
     assert calculator.message == "" and not offers(calculator)
 

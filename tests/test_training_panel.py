@@ -54,6 +54,11 @@ class Steps:
         return loss
 
 
+@pytest.fixture(autouse=True)
+def clicks_count_at_once(monkeypatch):
+    monkeypatch.setattr("cnnlib.widgets.training_panel.REST", 0)
+
+
 @pytest.fixture(params=[0, 0.05], ids=["breathes after each step", "many steps in a slice"])
 def slices(request, monkeypatch):
     monkeypatch.setattr("cnnlib.widgets.training_panel.SLICE", request.param)
@@ -491,6 +496,30 @@ def test_started_over_it_is_the_same_run(slices, make, stop):
         return panel
 
     assert len(asyncio.run(main()).earlier) == 2
+
+
+def test_a_click_just_after_the_end_was_to_stop_and_adds_nothing(monkeypatch):
+    monkeypatch.setattr("cnnlib.widgets.training_panel.REST", 60)
+    b = new_trainer(epochs=1)
+
+    async def main():
+        panel = TrainingPanel(b)
+        await panel.start()
+        panel.controls["start"].click()
+        await asyncio.sleep(0)
+        assert b.epochs == 1 and not panel.running
+
+    asyncio.run(main())
+
+
+def test_the_name_of_a_run_says_from_what_to_what():
+    panel = TrainingPanel(new_trainer())
+    for value in (0.001, 0.1):  # before the first step, nothing has changed
+        panel.controls["learning rate"].value = value
+    assert panel._name() == "Adam, lr 0.1, batch 10"
+    panel.trainer.train_step()
+    panel.controls["learning rate"].value = 0.01
+    assert panel._name() == "Adam, lr 0.1 → 0.01, batch 10"
 
 
 def test_epochs_that_were_added_are_gone_after_start_over():

@@ -503,7 +503,8 @@ def test_a_large_image_is_sent_quickly_and_whole():
 
 def test_script_and_style_are_files_of_the_package_and_ask_for_nothing():
     folder = Path(cnnlib.widgets.__file__).parent
-    script = (folder / "window_explorer.js").read_text(encoding="utf-8")
+    files = folder / "keys.js", folder / "window_explorer.js"
+    script = "".join(path.read_text(encoding="utf-8") for path in files)
     css = (folder / "window_explorer.css").read_text(encoding="utf-8")
     assert not re.search(r"\bimport\b|\bfetch\(|eval\(", re.sub(r"//.*", "", script))
     addresses = set(re.findall(r"https?://[^\"'\s]+", script + css))

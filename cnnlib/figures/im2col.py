@@ -256,3 +256,28 @@ def _scaled(value, units):
     """Write a number with the first unit that is not too large for it, or with the last."""
     unit = next((unit for unit, size in units.items() if value >= size), [*units][-1])
     return f"{value / units[unit]:.3g} {unit}"
+
+
+def element_slice(sizes, image, stride, pad, i, j):
+    """Write, in lines, the slice that takes filter element (i, j) from all windows at once.
+
+    Parameters
+    ----------
+    sizes, image : dict of C, FH, FW, OH, OW by c, i, j, p, q; and (H, W)
+    stride, pad, i, j : int
+    """
+    x, S = "padded x" if pad else "x", stride
+    C, FH, FW, OH, OW = (sizes[index] for index in "cijpq")
+    columns = " ".join(str((c * FH + i) * FW + j) for c in range(C))
+    rows, (bottom, right) = f"{i}:{i + S * OH}:{S}", (i + S * OH, j + S * OW)
+    lines = [
+        f"{x}[:, :, i : i + S·OH : S, j : j + S·OW : S] with i = {i}, j = {j}, S = {S}, "
+        f"OH = {OH}, OW = {OW}",
+        f"= {x}[:, :, {rows}, {j}:{right}:{S}], one number of each of the "
+        f"{counted(OH * OW, 'window')}: column{'s' * (C > 1)} {columns} of col",
+    ]
+    H, W = (size + 2 * pad for size in image)
+    beyond = [f"y_max = {bottom} of {H} rows"] * (bottom > H)
+    beyond += [f"x_max = {right} of {W} columns"] * (right > W)
+    harmless = "beyond the image, without harm. A slice stops at the edge; no window loses a number"
+    return lines + [f"{' and '.join(beyond)}: {harmless}."] * bool(beyond)

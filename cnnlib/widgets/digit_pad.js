@@ -4,7 +4,6 @@ const EVERY = 100; // milliseconds between two drawings sent while the pen moves
 const SHARP = 4; // pixels of the screen's drawing for each of the one that is sent
 const SHARE = 190; // length of a bar that stands for 100 %, in pixels
 const MAP = 56; // side of a feature map, at most
-const QUIET = 'data-lm-suppress-shortcuts="true"'; // JupyterLab leaves keys pressed here alone
 
 const PAD = `
   <div class="steps">
@@ -23,14 +22,14 @@ const PAD = `
     </section>
     <div class="sign">→</div>
     <section class="role-output">
-      <label class="title">answer of the network <select class="choice" ${QUIET}></select></label>
+      <label class="title">answer of the network <select class="choice"></select></label>
       <div class="said" role="status"></div>
       <div class="bars" role="list" aria-label="Probabilities"></div>
     </section>
   </div>
   <div class="controls samples" role="group" aria-label="Sample digits">Or take a real one:</div>
   <div class="role-output">
-    <label class="title">feature maps after <select class="layer" ${QUIET}></select></label>
+    <label class="title">feature maps after <select class="layer"></select></label>
     <span class="note maps-title"></span>
     <div class="maps" role="img" aria-label="Feature maps"></div>
   </div>`;
@@ -59,7 +58,7 @@ function render({ model, el }) {
   const tell = (name, value) => { model.set(name, value); model.save_changes(); };
 
   // ---- drawing: a picture (a sample, or set from Python), and strokes on it, lists of points
-  const history = []; // the last is shown; undo goes back
+  const history = []; // the last is shown; undo goes back; drawn on a sample is drawn anew
   let sent = null; // the drawing as it was last sent
   let timer = null; // while the pen moves
   const paper = part("paper");
@@ -76,8 +75,8 @@ function render({ model, el }) {
   }
 
   const draw = () => trace(paper.firstElementChild, SHARP);
-  function change(picture, strokes) {
-    history.push({ picture, strokes });
+  function change(picture, strokes, sample = false) {
+    history.push({ picture, strokes, sample });
     draw();
   }
 
@@ -89,7 +88,7 @@ function render({ model, el }) {
     tell("drawing", sent);
   }
 
-  const put = (picture) => { change(picture, []); send(); };
+  const put = (picture) => { change(picture, [], true); send(); };
 
   const place = ({ clientX, clientY }) => {
     const { left, top, width } = paper.getBoundingClientRect();
@@ -100,7 +99,8 @@ function render({ model, el }) {
     event.preventDefault();
     paper.setPointerCapture(event.pointerId);
     part("said").ariaLive = "off"; // not a word for every move
-    change(history.at(-1).picture, [...history.at(-1).strokes, [place(event)]]);
+    const { picture, strokes, sample } = history.at(-1);
+    change(sample ? null : picture, [...strokes, [place(event)]]);
   });
   on("paper", "pointermove", (event) => {
     if (!paper.hasPointerCapture(event.pointerId)) return;
@@ -143,7 +143,7 @@ function render({ model, el }) {
       menu.hidden = options.length === 1;
     }
     for (const [name, css] of Object.entries(places)) part(name).style.cssText = css;
-    part("why").ariaPressed = why;
+    Object.assign(part("why"), { ariaPressed: why, disabled: !bars.length });
     if (lost) paint(lost.shape, tinted(lost), part("lost"));
     paint(input.shape, tinted(input), part("seen").firstElementChild);
     part("bars").innerHTML = bars.map(([text, share], k) => `<div role="listitem" class="${k === answer ? "best" : ""}">

@@ -7,7 +7,6 @@ back one *result*: all that the browser then shows.
 
 import contextlib
 import copy
-from pathlib import Path
 
 import anywidget
 import numpy as np
@@ -18,7 +17,7 @@ from cnnlib.figures import style
 from cnnlib.figures.galleries import NO_ANSWER, SHOWN, digit_answer, percent
 from cnnlib.layers import softmax
 from cnnlib.visualize import feature_maps, occlusion_map
-from cnnlib.widgets.static import Still, style_sheet
+from cnnlib.widgets.static import Still, script, style_sheet
 
 SIDE = 112  # pixels of the drawing: four for each of MNIST's 28
 PEN = 9  # width of a stroke in these pixels, about 2 of MNIST's where the digit fills the pad
@@ -50,7 +49,7 @@ class DigitPad(Still, anywidget.AnyWidget):
     ValueError is raised where a network does not fit, or what is set is not there.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
+    _esm = script("digit_pad.js")
     _css = style_sheet("window_explorer.css", "digit_pad.css")
     # What the browser drew, or Python set. It does not come back as an echo: that would be late.
     drawing = Bytes(bytes(SIDE**2)).tag(
@@ -104,10 +103,6 @@ class DigitPad(Still, anywidget.AnyWidget):
         if digit not in range(10):
             raise ValueError(f"no sample {digit!r}; there are 0 to 9")
         self.drawing = self._samples[digit]
-
-    def clear(self):
-        """Empty the pad."""
-        self.drawing = bytes(SIDE**2)
 
     @observe("drawing", "choice", "layer", "why")
     def refresh(self, change=None):
@@ -185,17 +180,6 @@ class DigitPad(Still, anywidget.AnyWidget):
         if name != "drawing" and value not in there:
             raise _Refused(f"{name} must be one of {[*there]}, got {value!r}")
         return value
-
-    def _handle_msg(self, msg):
-        """Take what the browser sends; a message that makes no sense changes nothing."""
-        state = {}
-        with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
-            data = msg["content"]["data"]
-            if data["method"] == "request_state":
-                self.send_state()
-            buffers = zip(data.get("buffer_paths", ()), msg["buffers"], strict=False)
-            state = {**data["state"], **{name: buffer for (name,), buffer in buffers}}
-        self.set_state(state)
 
     def set_state(self, sync_data):
         """Set what the browser may set; where one thing is not possible, nothing."""

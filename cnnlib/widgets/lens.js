@@ -1,16 +1,15 @@
 // The view of the lens: it draws what Python computed, and looks up the numbers under the window.
 
-const QUIET = 'data-lm-suppress-shortcuts="true"'; // JupyterLab leaves keys pressed here alone
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const plane = (role, more) => `<section class="role-${role}"><div class="title"></div>
-  <div class="room"><div class="frame" ${QUIET} ${more}><canvas></canvas><i></i></div></div>
+  <div class="room"><div class="frame" ${more}><canvas></canvas><i></i></div></div>
   <div class="note"></div></section>`;
 const LENS = `
-  <div class="controls"><label>image <select ${QUIET}></select></label>
-    <label>filter <select ${QUIET}></select></label></div>
+  <div class="controls"><label>image <select></select></label>
+    <label>filter <select></select></label></div>
   <div class="row">${plane("input", 'tabindex="0" role="application"')}<div class="sign">⊛</div>
     <section class="role-filter"><div class="title"></div>
-      <div class="weights">${`<input inputmode="decimal" ${QUIET}>`.repeat(25)}</div></section>
+      <div class="weights">${`<input inputmode="decimal">`.repeat(25)}</div></section>
     <div class="sign">=</div>${plane("output", 'role="img" aria-label="output"')}</div>
   <div class="row"><div class="products"></div><div class="sign">→</div>
     <b class="role-output" role="status"></b></div>

@@ -1,7 +1,5 @@
 """A lens on a picture: one's own filter, and how each pixel of the output comes about."""
 
-from pathlib import Path
-
 import anywidget
 import numpy as np
 from traitlets import Dict, List, Unicode, validate
@@ -10,7 +8,7 @@ from cnnlib.datasets import as_ink
 from cnnlib.figures import style
 from cnnlib.figures.seeing import BRIGHTNESS, photograph
 from cnnlib.layers import Convolution
-from cnnlib.widgets.static import Still, style_sheet
+from cnnlib.widgets.static import Still, script, style_sheet
 from cnnlib.widgets.window_explorer import typed_number
 
 OWN = "your own"
@@ -42,7 +40,7 @@ class Lens(Still, anywidget.AnyWidget):
     be set. ValueError where something is not as said here, or a filter is larger than its image.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
+    _esm = script("lens.js")
     _css = style_sheet("window_explorer.css", "lens.css")
     names = Dict().tag(sync=True)
     shown = Dict().tag(sync=True)

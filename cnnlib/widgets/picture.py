@@ -6,6 +6,7 @@ import anywidget
 from traitlets import Float, Unicode, observe
 
 from cnnlib.figures import style
+from cnnlib.widgets.static import script
 
 
 class Picture(anywidget.AnyWidget):
@@ -21,30 +22,7 @@ class Picture(anywidget.AnyWidget):
     png = Unicode().tag(sync=True)
     sharp = Float(style.SHARP).tag(sync=True)
     figure = None
-    _esm = """export default { render({ model, el }) {
-      model.set("sharp", Math.min(2, Math.max(1, devicePixelRatio)));
-      model.save_changes();
-      const room = new ResizeObserver(([{ target }]) => window === top && target.parentNode.style
-        .setProperty("--room", `max(200px, 100vh - ${target.offsetHeight + 135}px)`));
-      const show = async () => {
-        const page = el.newest = document.createElement("div");
-        page.innerHTML = model.get("value");
-        const picture = page.querySelector("img");
-        if (picture) picture.src = `data:image/png;base64,${model.get("png")}`;
-        await picture?.decode().catch(() => null);
-        if (page !== el.newest) return;
-        el.replaceChildren(page);
-        const around = (query) => el.closest(".widget-vbox")?.querySelectorAll(query) ?? [];
-        for (const slider of around(".widget-slider")) {
-          slider.querySelector("[role=slider]")
-            .ariaLabel = slider.querySelector(".widget-label").textContent;
-        }
-        for (const controls of around(".widget-gridbox")) room.observe(controls);
-      };
-      model.on("change", show);
-      requestAnimationFrame(show); // when it stands in the page
-      return () => { room.disconnect(); model.off("change", show); };
-    } };"""
+    _esm = script("picture.js")
 
     def draw(self, figure):
         """Draw a figure, as sharp as can be seen."""

@@ -11,6 +11,7 @@ from cnnlib.figures import style
 from cnnlib.layers import Pooling, Relu
 from cnnlib.networks import LayerRow, Stack
 from cnnlib.visualize import receptive_fields
+from cnnlib.widgets.picture import Picture
 from cnnlib.widgets.static import Still
 from cnnlib.windows import whole_number
 
@@ -47,7 +48,7 @@ class ShapeCalculator(Still, ipywidgets.VBox):
         self._input = [_field(letter, n) for letter, n in zip("CHW", input_dim, strict=True)]
         lines = enumerate([*layers, *[{}] * (MOST - len(layers))], start=1)
         self._lines = [_Line(number, layer) for number, layer in lines]
-        self._table, self._message = ipywidgets.HTML(), ipywidgets.HTML()
+        self._table, self._message = Picture(), ipywidgets.HTML()
         self._offers = ipywidgets.HBox(layout={"flex": "none", "align_items": "center"})
         image = ipywidgets.HTML("one image", layout={"width": "164px"})
         left = ipywidgets.VBox([ipywidgets.HBox([image, *self._input]), *self._lines])
@@ -151,7 +152,7 @@ class _Line(ipywidgets.HBox):
         for word, number in (text.split() for text in texts):
             field = self.fields.get(LETTERS.get(word))
             if field and int(number) <= field.max:
-                button = ipywidgets.Button(description=f"{word} {number}", tooltip=f"in {name}")
+                button = ipywidgets.Button(description=f"{name}: {word} {number}")
                 button.on_click(lambda _, f=field, n=int(number): setattr(f, "value", n))
                 buttons.append(button)
         return buttons
@@ -166,7 +167,7 @@ def _field(letter, value):
     if whole_number(letter, value, least) > most:
         raise ValueError(f"{letter} must be at most {most}, got {value}")
     field = ipywidgets.BoundedIntText(value, min=least, max=most, description=letter)
-    field.layout.width, field.style.description_width = "70px", "20px"
+    field.layout.width, field.style.description_width = "76px", "20px"
     return field
 
 

@@ -1,4 +1,4 @@
-"""What the widgets share: a style sheet, and what they leave in the notebook's file."""
+"""What the widgets share: script, style sheet, and what they leave in the notebook's file."""
 
 import base64
 from pathlib import Path
@@ -30,6 +30,11 @@ class Still:
         return data, {**metadata, "image/png": {"alt": figure.alt, "width": width}}
 
 
+def script(name):
+    """Return a module of this folder, headed by what keeps keys for the control in focus."""
+    return _read("keys.js") + _read(name)
+
+
 def style_sheet(*names):
     """Return files of this folder as one style sheet, headed by the colours of the roles."""
     rules = [f".cnnlib-view {{ --in-play: {style.IN_PLAY}; }}"]
@@ -37,4 +42,8 @@ def style_sheet(*names):
         color = style.ROLES[role]
         rules.append(f".cnnlib-view {{ --{role}: {color}; --{role}-text: {text}; }}")
         rules.append(f".role-{role} {{ --role: {color}; --role-text: {text}; }}")
-    return "\n".join([*rules, *(Path(__file__).with_name(n).read_text("utf-8") for n in names)])
+    return "\n".join([*rules, *map(_read, names)])
+
+
+def _read(name):
+    return Path(__file__).with_name(name).read_text("utf-8")

@@ -2,8 +2,7 @@
 
 The run is a task of the kernel's own event loop, and no thread: it trains for a twentieth of a
 second, then waits for an instant in which the kernel reads its messages, such as a slider moved.
-All that is learned lives in the trainer. So the run can be stopped after any step, by its button,
-by an interrupt of the kernel or by an error, and go on from there.
+All that is learned lives in the trainer: stopped after any step, the run can go on from there.
 """
 
 import asyncio
@@ -26,6 +25,7 @@ from cnnlib.widgets.static import Still
 
 SLICE = 0.05  # seconds of training between two breaths
 BREATH = 0.004  # seconds in which the kernel handles what has come in; sleep(0) would be one event
+REST = 0.7  # seconds after the end in which a click counts for nothing: it was to stop
 EVERY = 0.3  # seconds between two pictures, at least; four fifths of the time go into training
 BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 TESTED = 500  # test images among which the worst are sought, for each picture anew
@@ -59,6 +59,7 @@ class TrainingPanel(Still, ipywidgets.VBox):
         self.changes, self.earlier, self._wanted = [], [], {}  # wanted: for the next step
         self._more = max(trainer.epochs, 1)  # epochs that the button adds once all are done
         self._stopping = self._over = self._done = False
+        self._first, self._rest = None, 0  # settings at the start; until when to rest
         self._previous = self._loop = None  # handler of interrupts before ours; the event loop
         with contextlib.suppress(RuntimeError):  # a click may come in a thread that has none
             self._loop = asyncio.get_running_loop()
@@ -191,7 +192,7 @@ class TrainingPanel(Still, ipywidgets.VBox):
 
     def _ended(self, task):
         """Say how the run ended. Only now can another begin."""
-        t, self._used = self.trainer, self._name()
+        t, self._used, self._rest = self.trainer, self._name(), time.monotonic() + REST * self._done
         self.error = error = None if task.cancelled() else task.exception()
         message = f"{type(error).__name__}: {error}. It ended" if error else "Stopped"
         message += f" after step {t.current_iter} of {t.max_iter}. All that was learned is kept."
@@ -211,10 +212,10 @@ class TrainingPanel(Still, ipywidgets.VBox):
         t = self.trainer
         if self.running:
             self.stop()
-        elif self._loop and self._loop.is_running():
+        elif time.monotonic() > self._rest and self._loop and self._loop.is_running():
             t.epochs += self._more if t.current_iter >= t.max_iter > 0 else 0
             self._loop.call_soon_threadsafe(self.start)
-        else:
+        elif not (self._loop and self._loop.is_running()):
             self._say(NO_LOOP)
 
     def _moved(self, name, value):
@@ -259,11 +260,14 @@ class TrainingPanel(Still, ipywidgets.VBox):
         return ", ".join(texts)
 
     def _name(self):
-        """Name the settings of the run in a few words."""
+        """Name the settings at the start of the run and, where they have changed, now."""
         lr = getattr(self.trainer.optimizer, "lr", None)
-        texts = [type(self.trainer.optimizer).__name__, f"batch {self.trainer.batch_size}"]
-        texts[1:1] = [f"lr {lr:.3g}"] if isinstance(lr, numbers.Real) else []
-        return ", ".join(texts) + (" (changed)" if self.changes else "")
+        now = [type(self.trainer.optimizer).__name__, f"batch {self.trainer.batch_size}"]
+        now[1:1] = [f"lr {lr:.3g}" if isinstance(lr, numbers.Real) else ""]
+        if not (self._first and self.trainer.current_iter):
+            self._first = now
+        pairs = zip(self._first, now, strict=True)
+        return ", ".join(a if a == b else f"{a} → {b.split()[-1]}" for a, b in pairs if a and b)
 
     def _beside(self):
         """Return what is shown beside the curves: title, images, and what is written at each."""
@@ -304,6 +308,7 @@ def _settings(trainer, optimizers):
     menus = {"optimizer": list(optimizers), "batch size": sorted(sizes), "beside": pictures}
     first = type(trainer.optimizer).__name__, trainer.batch_size, pictures[0]
     for (name, options), value in zip(menus.items(), first, strict=True):
-        controls[name] = ipywidgets.Dropdown(options=options, value=value, description=name, **look)
+        controls[name] = ipywidgets.Dropdown(options=options, value=value, **look)
+        controls[name].description = name.replace("beside", "also show")
         controls[name].layout.width = "auto"
     return controls

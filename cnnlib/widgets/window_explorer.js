@@ -109,7 +109,7 @@ function tell(g, cell, met, { say, plain, at, called }) {
     ({ ...one, c, i: Math.floor(k / FW), j: k % FW })));
   const windows = count(met.length, "window");
   if (tensor === "x" || tensor === "reads") {
-    const uses = met.map((meeting) => (g.grids.W00 ? `·${say("W", { f: g.f, ...meeting })} → ` : "")
+    const uses = met.map((meeting) => (g.grids.W00 ? `times ${say("W", { f: g.f, ...meeting })} for ` : "")
       + (g.grids.col ? `row ${meeting.p * OW + meeting.q}` : square(meeting.p, meeting.q)));
     const wins = g.winners ? `, and is the maximum of ${met.flatMap((m) => winners(g, m)).length}` : "";
     return [`${called(cell)} is read by ${windows}${wins}${FN > 1 ? `, in filter ${g.f}` : ""}${list(uses)}`];
@@ -151,7 +151,7 @@ function tell(g, cell, met, { say, plain, at, called }) {
 const titleOf = (grid) => (grid?.subtitle ? 40 : 21); // height of the lines above a grid
 
 // The side of a cell that holds the longest of its numbers; small grids keep it among large ones.
-const needed = (grid) => Math.max(LEGIBLE, grid.letters * 7.6 + 6);
+const needed = ({ letters }) => Math.max(LEGIBLE, letters > 4 ? letters * 7 + 3 : letters * 7.6 + 6);
 const small = (grid) => (Math.max(grid.rows, grid.columns) + 2 * grid.pad) * needed(grid) <= 150;
 
 // Width and height of a cell.
@@ -190,7 +190,7 @@ function fit(g, width, height) {
   for (const [splits, legible, high] of [...ways, ...choices.map((splits) => [splits, false, height])]) {
     const large = grids.filter((grid) => !grid.matrix && !small(grid));
     const least = legible ? Math.max(8, ...large.map(needed)) : 1;
-    for (let cell = LARGEST; cell >= least; cell -= cell > 8 ? 1 : 0.25) {
+    for (let cell = Math.max(LARGEST, least); cell >= least; cell -= cell > 8 ? 1 : 0.25) {
       for (const lines of splits) {
         const sides = { cell, matrix: [0, 0] };
         const [widest] = matrices;
@@ -237,7 +237,7 @@ function gridHTML(key, grid, w, h, id) {
   const cells = range(written ? rows : 1).map((r) => `<g role="row">${range(written ? columns : 1)
     .map((c) => `<rect role="gridcell" class="${written ? "box" : "cursor"}" tabindex="-1" ${
       tint(c)}${rect(r, c)} data-at="${r},${c}"/>`).join("")}</g>`);
-  const font = Math.min(w - 4 > grid.letters * 8.4 ? 14 : 12, h - 4);
+  const font = Math.min([14, 12].find((size) => w - 4 > grid.letters * size * 0.6) ?? 11, h - 4);
   const numbers = range(written ? R * C : 0).map((k) => {
     const [r, c] = [Math.floor(k / C) - pad, k % C - pad];
     if (isInside(grid, r, c)) return write(r, c, grid.text[r * columns + c], "", font);
@@ -369,9 +369,7 @@ function render({ model, el }) {
     area.innerHTML = lines.map((line) => layoutHTML(g, [line], sides)).join("");
     area.setAttribute("aria-label", `Window Explorer, ${g.mode}`);
     part("formula").innerHTML = formulaHTML(g);
-    el.closest(".widget-vbox")?.querySelectorAll(".widget-slider").forEach((slider) => { // for screen readers
-      slider.querySelector("[role=slider]").ariaLabel = slider.querySelector(".widget-label").textContent;
-    });
+    globalThis.nameSliders?.(el);
     for (const key of Object.keys(g.grids)) point(key, ...(cursors[key] ?? [0, 0]));
     if (held && g.grids[held.key]) go(held.key, ...cursors[held.key]);
     part("reveal").hidden = !Object.values(g.grids).some((grid) => grid.step === "fills");
@@ -484,8 +482,6 @@ function render({ model, el }) {
     if (focus) { focus = null; light(); }
   });
   el.addEventListener("focusin", ({ target }) => {
-    // JupyterLab takes arrow keys and Enter away from whatever does not carry this itself.
-    target.setAttribute("data-lm-suppress-shortcuts", "true");
     hush();
     if (!target.dataset.at) return;
     const [row, column] = target.dataset.at.split(",").map(Number);

@@ -6,7 +6,6 @@ and one message to the browser for each change.
 """
 
 import functools
-from pathlib import Path
 
 import anywidget
 import ipywidgets
@@ -17,7 +16,7 @@ from cnnlib.figures import style
 from cnnlib.figures.explorer import draw
 from cnnlib.layers import Pooling
 from cnnlib.widgets.explore import LABELS, control, in_columns
-from cnnlib.widgets.static import Still, style_sheet
+from cnnlib.widgets.static import Still, script, style_sheet
 from cnnlib.widgets.window_picture import ELEMENT, MODES, POOLING, State, picture, sentence, words
 from cnnlib.windows import conv_output_size, whole_number
 
@@ -55,7 +54,7 @@ def _told_here(method):
 class _View(anywidget.AnyWidget):
     """What the browser shows: one picture, the step now in play, and perhaps a sentence."""
 
-    _esm = Path(__file__).with_suffix(".js")
+    _esm = script("window_explorer.js")
     _css = style_sheet("window_explorer.css")
     picture = Dict().tag(sync=True)
     message = Unicode().tag(sync=True)
@@ -120,7 +119,7 @@ class WindowExplorer(Still, ipywidgets.VBox):
         self._numbers["dout"] = (1 + np.add.outer(2 * np.arange(64), np.arange(64))) % 5.0
         self._view = _View(reveal=reveal)
         dlink((self, "step"), (self._view, "step"))
-        self._shown = {"bias": bias, "formula": formula, "copies": copies}
+        self._shown, self._copies = {"bias": bias, "formula": formula, "copies": copies}, copies
         start = {"mode": mode or self.modes[0], "stride": stride, "pad": pad, "bias": b}
         sizes = dict(zip(SIZES["x"] + SIZES["W"], x.shape + W.shape, strict=True))
         self._start = start = self._check(start | sizes)
@@ -245,7 +244,7 @@ class WindowExplorer(Still, ipywidgets.VBox):
     def reset(self):
         """Go back to the first window, and to the settings and numbers of the start."""
         self._numbers = {name: values.copy() for name, values in self._start_numbers.items()}
-        self.step = 0
+        self.step, self._shown["copies"] = 0, self._copies
         self.set(**self._start)
 
     def _stepped(self, change):

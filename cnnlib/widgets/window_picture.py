@@ -13,6 +13,7 @@ import numpy as np
 from cnnlib import windows
 from cnnlib.figures import style
 from cnnlib.figures.grids import count_reads, counted, times_as
+from cnnlib.figures.im2col import element_slice
 from cnnlib.layers import Convolution, Pooling
 
 POOLING = {"max pooling": "max", "average pooling": "average"}
@@ -133,10 +134,15 @@ def picture(state, bias=True, formula=True, copies=False):
     shown |= {"stride": state.stride, "pad": state.pad, "count": state.count}
     shown["copies"] = copies if "reads" in view else None
     shown["formula"] = [_formula(state, letter) for letter in "HW"] if formula else []
+    if not formula:
+        settings = f"; stride {state.stride}, pad {state.pad}" * (state.settings[2:] != (1, 0))
+        hatched = "; hatched: read by no window" * (not state.padded_reads.all())
+        shown["summary"][0] += settings + hatched
     if state.mode == "max pooling":
         shown["winners"] = state.winners.tolist()
     if state.mode == ELEMENT:
-        shown["said"] = [_slice(state, i, j) for i, j in np.ndindex(state.W.shape[2:])]
+        setting = state.sizes, state.x.shape[1:], state.stride, state.pad
+        shown["said"] = [element_slice(*setting, *at) for at in np.ndindex(state.W.shape[2:])]
     if "W" in view and C > 1:  # what each channel adds to each output
         sums = np.einsum("cijpq,fcij->fcpq", state.windows(0), state.W)
         decimals = style.decimals_needed(sums)
@@ -182,25 +188,6 @@ def _summary(state):
         shape = f"({'C' if state.mode in POOLING else 'FN'}, OH, OW) = {state.out.shape}"
     filters = f"W (FN, C, FH, FW) = {state.W.shape}: " if len(state.W) > 1 else ""
     return [f"{filters}output {shape}"]
-
-
-def _slice(state, i, j):
-    """Write the slice that takes filter element (i, j) from all windows at once."""
-    x, S, P = "padded x" if state.pad else "x", state.stride, state.pad
-    _, C, FH, FW, OH, OW = state.sizes.values()
-    columns = " ".join(str((c * FH + i) * FW + j) for c in range(C))
-    rows, (bottom, right) = f"{i}:{i + S * OH}:{S}", (i + S * OH, j + S * OW)
-    lines = [
-        f"{x}[:, :, i : i + S·OH : S, j : j + S·OW : S] with i = {i}, j = {j}, S = {S}, "
-        f"OH = {OH}, OW = {OW}",
-        f"= {x}[:, :, {rows}, {j}:{right}:{S}], one number of each of the "
-        f"{counted(OH * OW, 'window')}: column{'s' * (C > 1)} {columns} of col",
-    ]
-    H, W = (size + 2 * P for size in state.x.shape[1:])
-    beyond = [f"y_max = {bottom} of {H} rows"] * (bottom > H)
-    beyond += [f"x_max = {right} of {W} columns"] * (right > W)
-    harmless = "beyond the image, without harm. A slice stops at the edge; no window loses a number"
-    return lines + [f"{' and '.join(beyond)}: {harmless}."] * bool(beyond)
 
 
 def _grids(state, tensor, step):

@@ -19,10 +19,11 @@ Trainer(network, *train, *test, 3, 50, "Adam", {"lr": 0.002}, verbose=False, see
 networks = {"yours": network, "MNIST's": load_trained("deep"), "untrained": SimpleConvNet(rng=1)}
 pad = DigitPad(networks)"""
 STATE = """import json, numpy as np
+from cnnlib.figures.style import percent
 print(json.dumps({
     "answer": pad.answer, "box": pad.box, "layer": pad.layer, "maps": np.shape(pad.maps),
     "choice": pad.choice, "why": pad.why, "lost": None if pad.lost is None else pad.lost.tolist(),
-    "shares": [] if pad.probabilities is None else [f"{100 * p:.1f} %" for p in pad.probabilities],
+    "shares": [] if pad.probabilities is None else [percent(p) for p in pad.probabilities],
     "first": pad.result["maps"]["pixels"].hex()[:2000], "ink": float(pad.image.sum()),
 }))"""
 # Points of strokes in parts of the pad's side.
@@ -33,8 +34,8 @@ STROKES = {
          (0.65, 0.7), (0.5, 0.8), (0.3, 0.75)]],
     4: [[(0.35, 0.2), (0.3, 0.5), (0.7, 0.5)], [(0.65, 0.2), (0.62, 0.85)]],
 }  # fmt: skip
-WRONG = """for data in ({}, {"method": "burn"}, {"method": "update", "state": {"layer": "Affine9"}},
-             {"method": "update", "state": {"drawing": "ink", "choice": 3}}):
+WRONG = """for state in ({}, {"layer": "Affine9"}, {"drawing": "ink", "choice": 3}):
+    data = {"method": "update", "state": state}
     pad.comm.handle_msg({"content": {"data": data}, "buffers": []})"""
 ALPHA = """canvas => {
   const {width, height} = canvas;
@@ -62,7 +63,8 @@ CELLS = ["pad"]
 @pytest.fixture
 def page(page):
     """The page with an empty pad."""
-    ask_kernel(page, "pad.clear(); pad.choice, pad.layer, pad.why = 'yours', 'Relu1', False")
+    ask_kernel(page, "pad.drawing, pad.choice = bytes(len(pad.drawing)), 'yours'")
+    ask_kernel(page, "pad.layer, pad.why = 'Relu1', False")
     said(page, "Draw a digit")
     yield page
     assert not page.console_errors
@@ -88,6 +90,10 @@ def draw(page, strokes, up=True):
             page.mouse.up()
 
 
+def number(share):
+    return float(share.strip("<> %"))
+
+
 def differences(page, state):
     """Compare the page with a state of Python, down to the pixels of the first feature map."""
     shown = [text for text in pad(page).locator(".bars .share").all_inner_texts() if text]
@@ -97,7 +103,7 @@ def differences(page, state):
     if not shown:
         return ""
     said = pad(page).locator(".said").inner_text()
-    if said != f"{state['answer']}, with {max(shown, key=lambda share: float(share[:-2]))}":
+    if said != f"{state['answer']}, with {max(shown, key=number)}":
         return f"the page says {said}"
     best = pad(page).locator(".bars .best .label").inner_text()
     title = pad(page).locator(".maps-title").inner_text()
@@ -238,7 +244,7 @@ def test_why_lies_over_the_drawing(page):
     assert button.get_attribute("aria-pressed") == "true"
     state = assert_shows(page)
     lost = [one for row in state["lost"] for one in row]
-    most, sure = max(lost), max(state["shares"], key=lambda share: float(share[:-2]))
+    most, sure = max(lost), max(state["shares"], key=number)
     assert legend.inner_text().startswith(f"Why {state['answer']}? Cover 5 × 5 pixels there")
     assert legend.inner_text().endswith(f" {100 * most:.1f} % of its {sure}")
     alphas = heat.evaluate(ALPHA)
@@ -262,6 +268,18 @@ def test_wrong_messages_leave_the_page_usable(page):
     pad(page).get_by_role("button", name="Sample 8").click()
     said(page, "8, with")
     assert assert_shows(page)["answer"] == 8
+
+
+def test_a_stroke_on_a_sample_begins_anew_and_undo_brings_it_back(page):
+    pad(page).get_by_role("button", name="Sample 3").click()
+    said(page, "3, with")
+    sample = assert_shows(page)["ink"]
+    draw(page, [[(0.3, 0.5), (0.7, 0.5)]])
+    page.wait_for_timeout(300)
+    assert assert_shows(page)["ink"] < sample - 100
+    pad(page).get_by_role("button", name="Undo").click()
+    said(page, "3, with")
+    assert assert_shows(page)["ink"] == sample
 
 
 def test_python_draws_and_the_hand_goes_on(page):

@@ -12,7 +12,7 @@ def test_a_number_typed_answers_in_every_line_below_and_an_offer_mends_it(page):
     status = page.get_by_role("status")
     status.filter(has_text="stride 2 does not divide 21").wait_for()
     assert page.locator("table td", has_text="(30, 11, 11)").count() == 1
-    page.get_by_role("button", name="stride 1").press("Enter")
+    page.get_by_role("button", name="Pool1: stride 1").press("Enter")
     status.filter(has_text="Each stride divides").wait_for()
     assert page.locator("table td", has_text="(30, 22, 22)").count() == 1
     weights = ask_kernel(page, "print(calculator.network().table()[-1].parameters)")

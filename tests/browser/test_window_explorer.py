@@ -180,7 +180,7 @@ def test_hover_on_an_input_lights_every_output_it_feeds(page):
     hover(page, "convolution", "x0", 1, 1)
     assert lit(page, "convolution", "out0") == [[p, q, 1, 1] for p in (0, 1) for q in (0, 1)]
     assert said(page, "convolution").startswith(
-        "x[1, 1] = 1 is read by 4 windows: ·1 → [0, 0], ·0 →"
+        "x[1, 1] = 1 is read by 4 windows: times 1 for [0, 0], times 0 for"
     )
     hover(page, "convolution", "x0", 0, 3)
     assert lit(page, "convolution", "out0") == [[0, 1, 1, 1]]
