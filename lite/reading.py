@@ -1,11 +1,12 @@
-"""Write the site's front page and the reading edition: static pages, no JavaScript, no requests.
+"""Write the site's front page and the reading edition: static pages that need nothing else.
 
     python lite/reading.py --out dist
 
 Each notebook becomes one page, as it is stored: prose, code, outputs, and a picture where a widget
-stood. nbconvert reads the Markdown; its page templates are not used, since they drop the alt text
-of pictures and need JavaScript for formulas. Formulas become MathML, pictures become files beside
-the pages. A picture without alt text, or a link to a chapter that is not there, ends the build.
+stood. Where there is JavaScript, Window Explorers move (``live.py``). nbconvert reads the Markdown;
+its page templates are not used, since they drop the alt text of pictures and need JavaScript for
+formulas. Formulas become MathML, pictures become files beside the pages. A picture without alt
+text, or a link to a chapter that is not there, ends the build.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import jinja2
+import live  # beside this file
 import nbformat
 from latex2mathml.converter import convert as mathml
 from nbconvert.filters import strip_ansi
@@ -71,6 +73,7 @@ class Chapter:
     headings: list = field(default_factory=list)  # (level, anchor, HTML)
     pictures: dict = field(default_factory=dict)  # cell id -> Picture
     text: str = ""  # what one does in it, for the front page
+    live: dict = field(default_factory=dict)  # cell id -> states of its Window Explorer
 
     @property
     def number(self):
@@ -81,6 +84,11 @@ class Chapter:
     def page(self):
         """Its file in reading/."""
         return f"{self.path.stem}.html"
+
+    @property
+    def script(self):
+        """The file beside it that moves its Window Explorers."""
+        return f"{self.number}.js"
 
     @property
     def title(self):
@@ -209,9 +217,9 @@ class Builder:
         self.pictures = folder / "pictures"
         self.pictures.mkdir(parents=True)
 
-    def read(self, path):
-        """Return the chapter of a notebook, rendered."""
-        chapter = Chapter(path)
+    def read(self, path, moves=False):
+        """Return the chapter of a notebook, rendered; if it `moves`, its code is run for that."""
+        chapter = Chapter(path, live=live.chapter_states(path) if moves else {})
         prose = MarkdownWithMath(Prose(chapter)).render
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "markdown":
@@ -245,7 +253,9 @@ class Builder:
             name = f"{chapter.number}-{cell.id}{f'-{k}' if k else ''}.png"
             picture = save_picture(self.pictures, name, data["image/png"], metadata)
             chapter.pictures.setdefault(cell.id, picture)
-            return f'<p class="picture">{image(picture, "pictures/")}</p>'
+            shown = f'<p class="picture">{image(picture, "pictures/")}</p>'
+            is_live = cell.id in chapter.live
+            return f'<div class="live" id="live-{cell.id}">{shown}</div>' if is_live else shown
         if "text/html" in data:
             return f'<div class="output-html">{data["text/html"]}</div>'
         if "text/markdown" in data:
@@ -270,7 +280,7 @@ def texts_of_readme():
     return dict(rows)
 
 
-def build_reading(out, repository=None):
+def build_reading(out, repository=None, moving=live.CHAPTERS):
     """Write index.html, style.css and reading/ into a folder.
 
     Parameters
@@ -280,6 +290,8 @@ def build_reading(out, repository=None):
     repository : str, optional
         "owner/name" on GitHub, for the links that open a notebook elsewhere. Default: what GitHub
         Actions says in GITHUB_REPOSITORY; without it these ways are named, not linked.
+    moving : sequence of str, optional
+        Chapters that are run, so that their Window Explorers move. All take half a minute.
 
     Returns
     -------
@@ -295,7 +307,8 @@ def build_reading(out, repository=None):
     folder = out / "reading"
     shutil.rmtree(folder, ignore_errors=True)
     builder = Builder(folder)
-    chapters = [builder.read(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    chapters = [builder.read(path, path.name.split("-")[0] in moving) for path in paths]
     texts = texts_of_readme()
     for chapter in chapters:
         if FRONT_PICTURES.get(chapter.number) not in chapter.pictures:
@@ -323,6 +336,8 @@ def build_reading(out, repository=None):
             previous=previous,
             following=following,
         )
+        if chapter.live:
+            live.write_script(folder / chapter.script, chapter.live)
     write(
         out / "index.html",
         "front.html.j2",
@@ -332,6 +347,8 @@ def build_reading(out, repository=None):
             c.number: image(c.pictures[FRONT_PICTURES[c.number]], PICTURES) for c in chapters
         },
     )
+    live.write_script(out / "front.js", {"front": live.states(live.front_explorer())})
+    live.write_style(out / "explorer.css")
     shutil.copy(TEMPLATES / "style.css", out / "style.css")
     return chapters
 
@@ -347,8 +364,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="the root of the site")
     parser.add_argument("--repository", help="owner/name on GitHub, to link from the front page")
+    parser.add_argument(
+        "--moving", nargs="*", default=live.CHAPTERS, help="such as 7.2: run for it"
+    )
     arguments = parser.parse_args()
-    for chapter in build_reading(arguments.out, arguments.repository):
+    for chapter in build_reading(arguments.out, arguments.repository, arguments.moving):
         pages = (arguments.out / "reading" / chapter.page).stat().st_size
         print(f"{chapter.page}: {pages / 1000:.0f} kB, {len(chapter.pictures)} cells with pictures")
 

@@ -13,8 +13,13 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from cnnlib.widgets import WindowExplorer
+
+from .chapters import sizes
 
 pytest.importorskip("latex2mathml", reason="needs the extra `site`")
 
@@ -30,10 +35,11 @@ ONE_PIXEL = (
 
 def load_reading():
     """Import lite/reading.py, which belongs to no package."""
-    spec = importlib.util.spec_from_file_location("lite_reading", ROOT / "lite" / "reading.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(ROOT / "lite"))  # as where it is run: live.py lies beside it
+    try:
+        return importlib.import_module("reading")
+    finally:
+        sys.path.pop(0)
 
 
 reading = load_reading()
@@ -79,7 +85,8 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    reading.build_reading(folder, repository="owner/name")
+    with sizes():
+        reading.build_reading(folder, repository="owner/name", moving=["7.3"])
     return folder
 
 
@@ -128,12 +135,34 @@ def test_language_title_and_landmarks(pages, name):
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_needs_javascript_or_another_server(site, pages, name):
     page = pages[name]
-    assert {tag for tag, _ in page.tags} & {"script", "iframe", "object", "embed"} == set()
+    assert {tag for tag, _ in page.tags} & {"iframe", "object", "embed"} == set()
+    scripts = [script["src"] for script in page.all("script")]
+    assert scripts == {"index.html": ["front.js"], CHAPTERS[2]: ["7.3.js"]}.get(name, [])
+    for script in scripts:
+        assert ((site / name).parent / script).stat().st_size <= 300_000
     for tag, attributes in page.tags:
         assert not [a for a in attributes if a.startswith("on")], f"<{tag}> {attributes}"
         for source in ("src", "srcset", *(["href"] if tag == "link" else [])):
             assert not re.match(r"(https?:)?//", attributes.get(source) or "")
     assert "url(" not in (site / "style.css").read_text(encoding="utf-8")
+
+
+def test_the_states_of_an_explorer_are_those_of_python():
+    explorer = reading.live.front_explorer()
+    states = reading.live.states(explorer)
+    assert len(states["pictures"]) == 4 * 3 * 3
+    for key, found in states["pictures"].items():
+        height, stride, pad = map(int, key.split(","))
+        explorer.set(height=height, stride=stride, pad=pad)
+        assert found == explorer._view.picture
+    assert reading.live.states(WindowExplorer()) is None  # too many
+    assert reading.live.states(WindowExplorer(modes=["im2col", "product"], sliders=[])) is None
+
+
+def test_an_impossible_setting_is_a_sentence():
+    explorer = WindowExplorer(np.ones((2, 4)), np.ones((2, 2)), sliders=["filter_height"])
+    explorer.controls["filter_height"].max = 3
+    assert "does not fit" in reading.live.states(explorer)["pictures"]["3"]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -206,7 +235,7 @@ def test_front_page_leads_everywhere(pages):
     for path in NOTEBOOKS:
         assert f"reading/{path.stem}.html" in links
         assert f"lite/lab/index.html?path={path.name}" in links
-    assert len(front.all("img")) == len(NOTEBOOKS)
+    assert len(front.all("img")) == len(NOTEBOOKS) + 1  # and what stands where an explorer moves
     assert "File > Download" in front.text
     assert "https://mybinder.org/v2/gh/owner/name/HEAD?urlpath=lab/tree/notebooks" in links
 

@@ -52,7 +52,7 @@ def browser():
 def site(browser, tmp_path_factory):
     """Build with the command that a person types."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, ROOT / "lite" / "reading.py", "--out", folder]
+    command = [sys.executable, ROOT / "lite" / "reading.py", "--moving", "7.3", "--out", folder]
     subprocess.run(command, check=True, timeout=300, stdout=subprocess.DEVNULL)
     return folder
 
@@ -125,8 +125,37 @@ def test_nothing_is_asked_of_another_server(open_page, name):
     assert page.complaints == []
 
 
+def test_the_explorer_of_the_front_page_moves(open_page):
+    page = open_page("index.html", width=PHONE)
+    view, stride = page.locator("#live-front"), page.get_by_label("stride S")
+    view.get_by_text("(OH, OW) = (5, 5)").first.wait_for()
+    stride.press("ArrowRight")
+    view.get_by_text("(OH, OW) = (3, 3)").first.wait_for()
+    view.get_by_role("button", name="Step ▶").click()
+    view.get_by_text("window 2 of 9").wait_for()
+    stride.press("ArrowRight")
+    view.get_by_text("stride 3 does not divide").first.wait_for()
+    view.get_by_role("button", name="pad 1").first.click()
+    view.get_by_text("(OH, OW) = (3, 3)").first.wait_for()
+    cell = view.locator("svg[data-key=x0] [role=gridcell]").first
+    cell.press("5")
+    cell.locator("xpath=ancestor::div[1]").locator("input").press("Enter")
+    view.get_by_text("in the notebook you can change").wait_for()
+    view.get_by_role("button", name="Reset").click()
+    view.get_by_text("window 1 of 25").wait_for()
+    assert stride.input_value() == "1" and page.complaints == []
+
+
+def test_explorers_of_a_chapter_move(open_page):
+    page = open_page("reading/7.3-pooling-layer.html")
+    places = page.locator(".live")
+    assert places.count() == places.locator(":scope .controls").count() == 3
+    assert page.complaints == []
+
+
 def test_without_javascript(open_page):
     page = open_page("index.html", java_script_enabled=False)
+    assert page.locator("#live-front img").is_visible()
     page.get_by_role("link", name="Read 7.2").click()
     page.get_by_role("navigation", name="Sections").get_by_role("link", name="7.2.3").click()
     assert page.url.endswith("/reading/7.2-convolution.html#7.2.3-Padding")
