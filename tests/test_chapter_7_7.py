@@ -202,9 +202,10 @@ def test_more_data_reads_better():
 
 def test_the_answer_to_noisy_or_and_noisy_and():
     windows = np.array([[1.175] * k + [-0.1] * (4 - k) for k in range(5)]).reshape(5, 1, 2, 2)
-    for strength, bias, on in ((20, -2, [False, *4 * [True]]), (8, -8, [*4 * [False], True])):
+    settings = [(strength, 0, [False, *4 * [True]]) for strength in range(1, 21)]
+    for strength, bias, on in [*settings, (8, -8, [*4 * [False], True])]:
         layer = Subsampling(np.array([strength / 4]), np.array([float(bias)]))
-        assert (ScaledTanh().forward(layer.forward(windows)).ravel() > 1).tolist() == on
+        assert (ScaledTanh().forward(layer.forward(windows)).ravel() > 0).tolist() == on
 
 
 def test_lenet5_reads_and_paints():

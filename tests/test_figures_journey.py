@@ -135,7 +135,7 @@ def test_the_table_of_the_softmax_holds_the_ten_probabilities():
     figure = journey.draw_stop(WAYS[2], 7, 5)
     for k, share in enumerate(WAYS[2][-1].out):
         *_, text = [t.get_text() for t in texts(figure) if t.get_gid() == f"softmax[{k}]"]
-        assert text == f"{100 * share:.1f} %"
+        assert text == style.percent(share)
     said = int(NET.predict(DIGITS[2:3]).argmax())
     assert f"the network says {said}" in figure.alt
 

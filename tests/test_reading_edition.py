@@ -242,7 +242,7 @@ def test_front_page_leads_everywhere(pages):
 
 def test_front_page_without_a_repository(tmp_path, monkeypatch):
     monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
-    reading.build_reading(tmp_path)
+    reading.build_reading(tmp_path, moving=[])
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "None" not in text
     assert not [a for a in Page(text).all("a") if a["href"].startswith("http")]

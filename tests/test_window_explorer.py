@@ -606,7 +606,7 @@ def test_a_slice_may_end_outside_of_the_image():
     formula, slice_, harmless = explorer._view.picture["said"][7]
     assert formula.endswith("with i = 2, j = 1, S = 2, OH = 2, OW = 3")
     assert "= x[:, :, 2:6:2, 1:7:2], one number of each of the 6 windows: column 7 of col" in slice_
-    assert harmless.startswith("y_max = 6 of 5 rows: beyond the image, without harm.")
+    assert harmless.startswith("i_max = 6 of 5 rows: beyond the image, without harm.")
     shown = " ".join(t.get_text() for t in texts(explorer.figure))
     assert "x[:, :, 2:6:2, 1:7:2]" in shown and "without harm" in shown
     assert len(explorer._view.picture["said"][0]) == 2

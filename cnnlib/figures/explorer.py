@@ -24,7 +24,9 @@ def draw(picture, step=0):
     signs = [k for k, item in enumerate(items) if isinstance(item, str)]
     layouts = [[items], *([[[items[:k]]], [[items[k:]]]] for k in signs)]  # in one line, or in two
     layout, *sides = _fit(layouts, HEIGHT)
-    shown = f"{unit} {step + 1} of {count}"
+    each = count // sizes["f"] if steps.startswith("f") else count  # windows, for each filter
+    shown = f"{unit} {step % each + 1} of {each}"
+    shown += f", filter {step // each + 1} of {sizes['f']}" if each < count else ""
     plain = steps == "pq" and not any(grid["matrix"] for grid in picture["grids"].values())
     if plain and sizes["c"] == 1 and 1 < count <= FEW:
         several = [_with_grids(picture, picture["layout"], k, True) for k in range(count)]

@@ -277,7 +277,7 @@ def element_slice(sizes, image, stride, pad, i, j):
         f"{counted(OH * OW, 'window')}: column{'s' * (C > 1)} {columns} of col",
     ]
     H, W = (size + 2 * pad for size in image)
-    beyond = [f"y_max = {bottom} of {H} rows"] * (bottom > H)
-    beyond += [f"x_max = {right} of {W} columns"] * (right > W)
+    beyond = [f"i_max = {bottom} of {H} rows"] * (bottom > H)
+    beyond += [f"j_max = {right} of {W} columns"] * (right > W)
     harmless = "beyond the image, without harm. A slice stops at the edge; no window loses a number"
     return lines + [f"{' and '.join(beyond)}: {harmless}."] * bool(beyond)

@@ -36,10 +36,9 @@ SIDE = 252  # of the digit of a receptive field
 # ---- an image, a filter, and what it makes of the image ---------------------------------------
 
 
-def filter_response(image, W, pad=0):
+def filter_response(image, W, pad=0, message="Strong where the image looks like the filter"):
     """Show an image (H, W), a small filter (FH, FW), and where the filter answers."""
     image, W, out = _filtered(image, W, pad)
-    message = "The response is strong where the image looks like the filter"
     alt = f"and its response of {by(out.shape)}, from {out.min():.3g} to {out.max():.3g}"
     look = {"cell": 250 / max(image.shape), "ends": (style.IMAGE, image.min(), image.max())}
     return _draw_filtered(message, alt, image, W, out, signed(out), sign="=", **look)

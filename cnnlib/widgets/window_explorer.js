@@ -280,7 +280,9 @@ function formulaHTML(g) {
   const axes = g.formula.map(({ letters, numbers, note, offers }) =>
     `<div><div>${letters} = ${numbers}</div>${note && `<div class="note">${note}${
       offers.length ? " These divide:" : ""}${offers.map(offer).join("")}</div>`}</div>`);
-  return `${axes.join("")}<div class="summary">${g.summary.join("<br>")}</div>`;
+  const settings = g.stride > 1 || g.pad ? `; stride ${g.stride}, pad ${g.pad}` : "";
+  const hatched = Object.values(g.grids).some((grid) => grid.hatched.length) ? "; hatched: read by no window" : "";
+  return `${axes.join("")}<div class="summary">${g.summary.join("<br>")}${axes.length ? "" : settings + hatched}</div>`;
 }
 
 function layoutHTML(g, item, sides, above = 40) {

@@ -134,10 +134,6 @@ def picture(state, bias=True, formula=True, copies=False):
     shown |= {"stride": state.stride, "pad": state.pad, "count": state.count}
     shown["copies"] = copies if "reads" in view else None
     shown["formula"] = [_formula(state, letter) for letter in "HW"] if formula else []
-    if not formula:
-        settings = f"; stride {state.stride}, pad {state.pad}" * (state.settings[2:] != (1, 0))
-        hatched = "; hatched: read by no window" * (not state.padded_reads.all())
-        shown["summary"][0] += settings + hatched
     if state.mode == "max pooling":
         shown["winners"] = state.winners.tolist()
     if state.mode == ELEMENT:

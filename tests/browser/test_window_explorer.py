@@ -454,7 +454,7 @@ def test_im2col_by_element_by_mouse_and_by_keyboard(page):
         assert lit(page, name, "col") == [[0, 3 * i + j, 6, 1]]
         assert lit(page, name, "element") == [[i, j, 1, 1]]
         assert f"= x[:, :, {i}:{i + 4}:2, {j}:{j + 6}:2], one" in said(page, name)
-        assert ("y_max" in said(page, name)) == (i == 2) and ("x_max" in said(page, name)) == (
+        assert ("i_max" in said(page, name)) == (i == 2) and ("j_max" in said(page, name)) == (
             j == 2
         )
 
