@@ -70,8 +70,6 @@ class LeNet(Stack):
 class LocalResponseNormalization(Layer):
     """Divide each response by the strength of its neighbors in the channel direction.
 
-    ::
-
         out[c] = x[c] / scale[c]**beta,    scale[c] = k + alpha * sum of x[d]**2, |d - c| <= n // 2
 
     at every image and position separately (Krizhevsky et al. 2012, section 3.3, whose constants
@@ -107,9 +105,7 @@ class LocalResponseNormalization(Layer):
     def backward(self, dout):
         """Return dx: what x[c] does by itself, and through every scale it is part of.
 
-        ::
-
-            dx = dout * scale**-beta - 2*alpha*beta * x * sum of  dout*x * scale**(-beta - 1)
+        dx = dout * scale**-beta - 2*alpha*beta * x * sum of  dout*x * scale**(-beta - 1)
         """
         x, scale = self._saved_for(dout)
         own = dout * scale**-self.beta
@@ -127,8 +123,6 @@ class LocalResponseNormalization(Layer):
 
 class GroupedConvolution(Layer):
     """Split the channels into groups, and convolve each group with filters of its own.
-
-    ::
 
         out = concatenate(convolve(x[group 1], W[group 1]), convolve(x[group 2], W[group 2]), ...)
 
@@ -270,8 +264,6 @@ class AlexNet(Stack):
 class Subsampling(Layer):
     """Add up windows of 2 x 2, then multiply and shift each map by numbers of its own.
 
-    ::
-
         out[n, c, p, q] = W[c] * (sum of x[n, c] over window p, q) + b[c]
 
     Where H or W is odd, the last row or column is left out (LeCun et al. 1998, section II.B). W and
@@ -336,8 +328,6 @@ class ScaledTanh(Layer):
 class TableConvolution(Layer):
     """Connect each filter with the channels that a table names (LeCun et al. 1998, table I).
 
-    ::
-
         out[n, f] = b[f] + sum over the channels c with table[f, c] of  convolve(x[n, c], W[f, c])
 
     It is computed as a `Convolution` with zeros elsewhere: that saves weights, but no time.
@@ -391,8 +381,6 @@ class TableConvolution(Layer):
 class RBF(Layer):
     """Compare with a stored code for each class: the nearer, the higher the score.
 
-    ::
-
         score[n, k] = - sum over d of (x[n, d] - codes[k, d])**2
 
     The paper's equation (7) has no minus sign, and the smallest wins; here, as everywhere, it is
@@ -426,8 +414,6 @@ class RBF(Layer):
 
 class RBFLoss(SoftmaxWithLoss):
     """The loss of the paper's equation (9): softmax with one more class, for rubbish.
-
-    ::
 
         loss = mean over n of  d[n, t[n]] + log(exp(-j) + sum over k of exp(-d[n, k]))
 
@@ -486,8 +472,6 @@ DIGIT_CODES = np.where(_dots == "#", 1, -1)  # (10, 84): ink and paper
 class LeNet5(Stack):
     """LeNet-5 as published (LeCun et al. 1998): 60,000 trained parameters.
 
-    ::
-
         C1   6 filters 5 x 5     6 x 28 x 28      156 parameters
         S2   subsampling         6 x 14 x 14       12
         C3   16 filters 5 x 5   16 x 10 x 10    1,516    each sees some of the maps: C3_TABLE
@@ -539,9 +523,7 @@ class LeNet5(Stack):
 def lenet5_input(x):
     """Set images (N, C, 28, 28) of values 0..1 into a frame of 32 x 32, scaled for LeNet-5.
 
-    ::
-
-        paper 0 -> -0.1,  ink 1 -> 1.175        mean about 0, variance about 1
+    paper 0 -> -0.1,  ink 1 -> 1.175        mean about 0, variance about 1
     """
     check_float(x)
     check_image_shape(x.shape)

@@ -149,8 +149,6 @@ def load_cifar10(normalize=True, one_hot_label=False, folder=None):
 def read_idx(path):
     """Read an IDX file of unsigned bytes, compressed with gzip or not (its first bytes tell).
 
-    ::
-
         0 0 8 k      two zeros, the type (8: unsigned byte), the number of axes
         k sizes      four bytes each, the highest first
         the bytes    last axis fastest, and nothing behind them

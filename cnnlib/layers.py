@@ -87,8 +87,6 @@ class Layer:
 class Convolution(Layer):
     """Slide FN filters over the images: one matrix product by im2col.
 
-    ::
-
         out[n, f, p, q] = b[f] + sum over c, i, j of  x[n, c, p*S + i, q*S + j] * W[f, c, i, j]
 
     with x padded. (Mathematics calls this cross-correlation: the filter is not flipped.)
@@ -404,8 +402,6 @@ class Dropout(Layer):
 
 class SoftmaxWithLoss(Layer):
     """Turn scores into probabilities (softmax), and take their cross-entropy loss.
-
-    ::
 
         y[n, k] = exp(x[n, k]) / sum over j of exp(x[n, j])
         loss    = - mean over n of  log y[n, t[n]],    log y[n, k] = x[n, k] - log sum exp(x[n, j])

@@ -24,8 +24,6 @@ from cnnlib.windows import (
 def convolve(x, W, b=0, stride=1, pad=0):
     """Slide every filter over every image: multiply, add up, add the bias of the filter.
 
-    ::
-
         out[n, f, p, q] = b[f] + sum over c, i, j of  x[n, c, p*S + i, q*S + j] * W[f, c, i, j]
 
     Parameters

@@ -137,8 +137,6 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """Momentum and RMSprop together, with the start corrected.
 
-    ::
-
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
         p -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + 1e-7)

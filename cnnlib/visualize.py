@@ -48,8 +48,6 @@ class Field(NamedTuple):
 def receptive_fields(network, axis=0):
     """Compute the receptive field of every layer (book section 7.6.2).
 
-    ::
-
         size[l]  = size[l-1] + (k[l] - 1) * jump[l-1]         k window size, S stride, P padding
         jump[l]  = jump[l-1] * S[l]                           size = jump = 1 and start = 0
         start[l] = start[l-1] - P[l] * jump[l-1]              for the pixels themselves

@@ -19,8 +19,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 def conv_output_size(input_size, filter_size, stride=1, pad=0, *, strict=False):
     """Count the positions a filter takes along one axis: formula (7.1), book section 7.2.4.
 
-    ::
-
         OH = (H + 2*P - FH) // S + 1
 
     Where S does not divide H + 2*P - FH, the last step would leave the input and is not taken:

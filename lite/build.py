@@ -75,8 +75,17 @@ def build(out, pyodide=None):
     shutil.rmtree(out / "lite", ignore_errors=True)
     build_lite(out / "lite", pyodide)
     build_reading(out)
+    build_reference(out / "api")
     files = [path for path in out.rglob("*") if path.is_file()]
     print(f"{out}: {len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB")
+
+
+def build_reference(out):
+    """Write the API reference: the docstrings of the core, the widgets and the exercises."""
+    core = sorted(path.stem for path in (ROOT / "cnnlib").glob("[!_]*.py"))
+    modules = ["cnnlib", *(f"cnnlib.{name}" for name in (*core, "widgets", "exercises"))]
+    command = [sys.executable, "-m", "pdoc", "--docformat", "numpy", "--output-directory", out]
+    subprocess.run([*command, *modules], check=True)
 
 
 def build_lite(out, pyodide):

@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import cnnlib
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -119,6 +121,12 @@ def tops(tree):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module.split(".")[0]
+
+
+def test_the_reference_describes_every_public_name(site):
+    page = (site / "api" / "cnnlib.html").read_text(encoding="utf-8")
+    assert all(f'id="{name}"' in page for name in cnnlib.__all__)
+    assert (site / "api" / "cnnlib" / "layers.html").is_file()
 
 
 def test_no_file_is_over_25_mb_and_no_source_map_is_there(site):
