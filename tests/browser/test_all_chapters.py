@@ -97,7 +97,11 @@ def move_and_return(slider):
     ms_back, _ = press(slider, back)
     # Beside a progress bar a slider steers a training: what was said and drawn of it stays.
     steers = slider.evaluate(STEERS)
-    if not steers and not slider.page.evaluate("start => watch.state() === start", start):
+    for _ in range(50):
+        if steers or slider.page.evaluate("start => watch.state() === start", start):
+            break
+        slider.page.wait_for_timeout(100)  # on a busy machine the last picture may come late
+    else:
         text = slider.page.evaluate("() => watch.text()")
         wrong.append(f"after {there}, {back} the view is another one than before: {text!r}")
     return [ms, ms_back], heights[-1] - heights[0], wrong
