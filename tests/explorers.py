@@ -15,7 +15,7 @@ from cnnlib.widgets import Explorer, WindowExplorer
 from .chapters import again, once
 from .test_window_explorer import across, check_picture, possible
 
-WHOLE_GRID = 60  # an explorer with more settings gets every value of each slider, and a sample
+WHOLE_GRID = 150  # an explorer with more settings gets every value of each slider, and a sample
 
 
 def test_every_explorer_over_its_values(request, monkeypatch):
@@ -61,7 +61,7 @@ def settings(explorer):
     yield {name: several[0] for name, several in values.items()}
     yield {name: several[-1] for name, several in values.items()}
     rng = np.random.default_rng(0)
-    for _ in range(20):
+    for _ in range(40):
         yield {name: several[rng.integers(len(several))] for name, several in values.items()}
 
 

@@ -152,10 +152,8 @@ def test_maps_move_along_and_only_training_makes_the_scores_steady(names):
     before, after = feature_maps(net, digits)["Conv1"], feature_maps(net, moved)["Conv1"]
     assert np.allclose(after[..., 1:], before[..., :-1], atol=1e-5)
     learnt = names["learnt"]
-    assert (
-        learnt["Pool1"] > learnt["image"]
-        and learnt["Relu1"] > learnt["Pool1"] > learnt["Affine1"] > learnt["Affine2"]
-    )
+    assert learnt["Relu1"] > learnt["Pool1"] > learnt["Affine1"] > learnt["Affine2"]
+    assert learnt["Pool1"] > learnt["image"]
     controls = [names["changes"](SimpleConvNet(rng=seed), moved) for seed in range(5)]
     assert all(c["Relu1"] > c["Pool1"] for c in controls)
     steady = [c["Affine2"] for c in controls]

@@ -208,10 +208,8 @@ def check_size(nb):
 
 
 def check_budget(nb):
-    words, share = (
-        sum(len(c["source"].split()) for c in nb.markdown),
-        1 - 0.5 * (nb.number == "7.8"),
-    )
+    words = sum(len(cell["source"].split()) for cell in nb.markdown)
+    share = 0.5 if nb.number == "7.8" else 1
     assert words <= share * MAX_WORDS, f"{nb.name}: {words} words"
     assert len(nb.code) <= share * MAX_CELLS, f"{nb.name}: {len(nb.code)} code cells"
 

@@ -328,7 +328,7 @@ def test_every_value_of_the_controls(monkeypatch):
         panel._show()
         assert panel._bar.value == trainer.current_iter == min(k + 1, trainer.max_iter)
         assert f"of {trainer.max_iter}" in panel._numbers.value
-    assert style.size(panel.figure)[0] <= style.MAX_WIDTH
+        assert style.size(panel._view.figure)[0] <= style.MAX_WIDTH
 
 
 @pytest.mark.parametrize(("batch_size", "n"), [(7, 6), (60, 7)])

@@ -73,9 +73,8 @@ def training(
     bottom = top + height + 34
     if earlier:
         bottom += 22
-        _draw_legend(
-            canvas, [name if loss.size else "to come", *(run[0] for run in earlier)], bottom
-        )
+        now = name if loss.size else "to come"
+        _draw_legend(canvas, [now, *(run[0] for run in earlier)], bottom)
     if beside:
         alt += f" Beside: {beside[0]}, {', '.join(beside[2]) or len(beside[1])}."
     figure = canvas.finish(style.MAX_WIDTH - style.MARGIN, bottom, alt)

@@ -451,9 +451,8 @@ def occlusion(image, probabilities, label, size, stride, whole):
     # Each number is drawn where the middle of the cover was.
     inset, colors = (wide - step) / 2, style.sequential("window").reversed()
     draw_image(ax, found, last.left + inset, last.top + inset, step, colors, 0, 1, "none")
-    ax.images[-1].set(
-        alpha=1 - 0.92 * (found / max(whole, 1e-12)).clip(0, 1), zorder=0.9
-    )  # where nothing is lost, the digit shows
+    kept = (found / max(whole, 1e-12)).clip(0, 1)
+    ax.images[-1].set(alpha=1 - 0.92 * kept, zorder=0.9)  # where nothing is lost, the digit shows
     figure = canvas.finish(
         last.right + 84,
         last.bottom,
