@@ -119,7 +119,7 @@ def test_stubs_of_other_kinds():
     assert exercises.check_dropout(StubThatRaises).status == "not started"
     half = exercises.check_dropout(HalfWritten)
     assert half.status == "wrong" and "backward(dout) is not written yet" in repr(half)
-    assert exercises.check_diagonal_filter(...).status == "not started"
+    assert exercises.check_receptive_field(...).status == "not started"
     assert exercises.check_three_bugs(exercises.broken_gradient).status == "not started"
 
 

@@ -30,7 +30,7 @@ from cnnlib.exercises.pooling import (
     check_max_pooling,
     check_max_pooling_backward,
 )
-from cnnlib.exercises.seeing import check_diagonal_filter, check_receptive_field
+from cnnlib.exercises.seeing import check_occlusion_map, check_receptive_field, check_uphill
 from cnnlib.exercises.solved import progress
 from cnnlib.exercises.structure import check_affine
 from cnnlib.exercises.verdict import Verdict
@@ -38,8 +38,8 @@ from cnnlib.exercises.verdict import Verdict
 __all__ = [
     "Verdict", "broken_gradient", "check_affine", "check_average_pooling", "check_col2im",
     "check_convolution", "check_convolution_backward", "check_convolution_by_im2col",
-    "check_diagonal_filter", "check_dropout", "check_im2col", "check_learning_rate", "check_lrn",
-    "check_max_pooling", "check_max_pooling_backward", "check_network_gradient",
+    "check_dropout", "check_im2col", "check_learning_rate", "check_lrn", "check_max_pooling",
+    "check_max_pooling_backward", "check_network_gradient", "check_occlusion_map",
     "check_output_size", "check_padding", "check_parameter_count", "check_receptive_field",
-    "check_subsampling", "check_three_bugs", "progress",
+    "check_subsampling", "check_three_bugs", "check_uphill", "progress",
 ]  # fmt: skip

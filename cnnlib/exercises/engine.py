@@ -57,7 +57,6 @@ class Exercise:
     perform: Callable | None = None  # turns the submission into the function to be called
     judge: Callable | None = None  # (answer, *arguments) to a Problem or None, in place of equality
     untouched: Callable | None = None  # a stub that computes something
-    callable_: bool = True  # whether the submission is to be a function (or a class)
     certain: bool = False  # name a mistake only where it explains every answer
     tried: str = ""  # what a correct answer was tried on, where the list of cases does not say it
 
@@ -91,7 +90,7 @@ class Exercise:
         start = [("", f"Write {self.signature}, then run this cell again.")]
         if submission is None or submission is ...:
             return "not started", start
-        if self.callable_ and not callable(submission):
+        if not callable(submission):
             given = f"{type(submission).__name__} was given"
             what = f"The checker wants the function itself: its name without brackets; {given}."
             return "wrong", [("", what)]
@@ -452,7 +451,7 @@ def _argument(value):
     if hasattr(value, "layers"):
         kinds = ", ".join(type(layer).__name__ for layer in value.layers.values())
         return f"a network of {kinds}"
-    return repr(value)
+    return value.__name__.strip("_").replace("_", " ") if callable(value) else repr(value)
 
 
 def _settings(case):

@@ -88,14 +88,10 @@ PARAMETER_COUNT = Exercise("parameter count", "7.5", "my_parameter_count(input_d
     cases=[
         (input_dim, _layers(text))
         for input_dim, text in (
-            ((1, 1, 2), "affine 3"),
-            ((1, 1, 1), "affine 2, relu, affine 3"),
-            ((1, 4, 3), "conv 2 3 1 0"),
-            ((3, 5, 5), "conv 2 2 1 0, relu"),
-            ((1, 4, 6), "conv 2 3 1 0, affine 2"),
-            ((1, 4, 4), "conv 2 3 1 1, affine 2"),
-            ((1, 5, 7), "conv 2 3 2 0, affine 2"),
-            ((1, 5, 5), "pool 3 2, affine 2"),
+            ((1, 1, 2), "affine 3"), ((1, 1, 1), "affine 2, relu, affine 3"),
+            ((1, 4, 3), "conv 2 3 1 0"), ((3, 5, 5), "conv 2 2 1 0, relu"),
+            ((1, 4, 6), "conv 2 3 1 0, affine 2"), ((1, 4, 4), "conv 2 3 1 1, affine 2"),
+            ((1, 5, 7), "conv 2 3 2 0, affine 2"), ((1, 5, 5), "pool 3 2, affine 2"),
             ((2, 5, 8), "conv 3 2 1 0, pool 2 2, affine 2"),
             ((1, 28, 28), "conv 30 5 1 0, relu, pool 2 2, affine 100, relu, affine 10"),
             ((3, 33, 21), "conv 6 5 2 1, relu, pool 3 2, conv 8 3 1 1, pool 3 1, affine 7"),
@@ -216,12 +212,10 @@ NETWORK_GRADIENT = Exercise("network gradient", "7.5", "my_gradient(network, x, 
         "dW and db are exchanged": _renamed(lambda network: _collect(network, W="db", b="dW")),
         "the names are those of the layers; the parameters are called W1, b1, W2, ...":
             _renamed(lambda network: {name: network.layers[name].dW for name in _OWNERS.values()}),
-        "the names are dW1, db1, ...; they are to be those of the parameters": _renamed(
-            lambda network: {f"d{name}": grad for name, grad in _collect(network).items()}
-        ),
-        "the biases are left out": _renamed(
-            lambda network: {k: v for k, v in _collect(network).items() if k[0] == "W"}
-        ),
+        "the names are dW1, db1, ...; they are to be those of the parameters":
+            _renamed(lambda network: {f"d{k}": v for k, v in _collect(network).items()}),
+        "the biases are left out":
+            _renamed(lambda net: {k: v for k, v in _collect(net).items() if k[0] == "W"}),
     },
 )  # fmt: skip
 

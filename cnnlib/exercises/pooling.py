@@ -251,10 +251,8 @@ MAX_POOLING_BACKWARD = Exercise(
         "the gradient is shared among the places, as for the mean: the winner gets all of it":
             _average_backward,
         "all that are equally large get the gradient: one of them does, the first": _all_ties,
-        "the last of equally large numbers gets the gradient: here the first does (> in place of "
-        ">=)": lambda dout, x, h, w, S=2, P=0: _sent_to(
-            _winners(x, h, w, S, P, last=True), dout, x, S, P
-        ),
+        "the last of equally large numbers gets the gradient: here the first does (> for >=)":
+            lambda dout, x, h, w, S=2, P=0: _sent_to(_winners(x, h, w, S, P, True), dout, x, S, P),
         "the padding is 0 and wins over negative numbers: pad with -np.inf":
             lambda dout, x, h, w, S=2, P=0: _cut(_padding_kept(dout, x, h, w, S, P, 0), P),
         "the padding is not cut off again": _padding_kept,
@@ -267,10 +265,7 @@ MAX_POOLING_BACKWARD = Exercise(
             lambda dout, x, *sizes: x * _max_backward(dout, x, *sizes),
         "dout is forgotten: 1 for each winner":
             lambda dout, x, *sizes: _max_backward(np.ones_like(dout), x, *sizes),
-        "the gradient of the whole map goes to one place: each window has its own winner": (
-            lambda dout, x, *sizes: (
-                (x == x.max(axis=(2, 3), keepdims=True)) * dout.sum(axis=(2, 3), keepdims=True)
-            )
-        ),
+        "the gradient of the whole map goes to one place: each window has its own winner":
+            lambda d, x, *_: (x == x.max((2, 3), keepdims=True)) * d.sum((2, 3), keepdims=True),
     },
 )  # fmt: skip

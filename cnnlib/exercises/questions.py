@@ -23,11 +23,6 @@ def _through(layers, shape):
     return shape
 
 
-def _numbers_of_a_convolution():
-    layer = _filters(30, 1, 5)
-    return layer.W.size + layer.b.size
-
-
 def _changed_by_one_pixel():
     dot = np.zeros((1, 1, 28, 28))
     dot[0, 0, 14, 14] = 1
@@ -98,7 +93,7 @@ def _gradient_through_relu():
 
 
 _LONGER = (
-    _numbers_of_a_convolution, _changed_by_one_pixel, _weights_without_pooling,
+    _changed_by_one_pixel, _weights_without_pooling,
     _more_to_learn_for_a_larger_image, _numbers_to_the_affine_layer, _padding_for_an_even_filter,
     _gradient_at_the_7, _price_of_im2col, _field_of_conv2, _shape_into_c5, _shape_through_a_stack,
     _gradient_through_relu,
@@ -111,6 +106,7 @@ COMPUTED = {function.__name__[1:]: function for function in _LONGER} | {
         100,
         *_filters(32, 16, 5, stride=2).output_shape((16, 32, 32)),
     ),
+    "numbers_of_a_convolution": lambda: SimpleConvNet().table()[1].parameters,
     "pooled_shape": lambda: (10, *Pooling(2, 2, stride=2).output_shape((30, 24, 24))),
     "shape_of_col": lambda: im2col(np.zeros((10, 3, 7, 7)), 5, 5).shape,
     "shape_after_pool1": lambda: SimpleConvNet().summary()[3][1],

@@ -1,19 +1,11 @@
-"""Exercises of chapter 7.6: a filter that finds diagonals, and how far a neuron sees."""
+"""Exercises of chapter 7.6: how far a neuron sees, what it wants to see, and what decides."""
+
+from functools import partial
 
 import numpy as np
 
-from cnnlib.exercises.engine import Exercise, Problem
+from cnnlib.exercises.engine import Exercise, counting
 from cnnlib.visualize import receptive_fields
-
-
-def check_diagonal_filter(my_filter):
-    """Check a filter that finds diagonals.
-
-    Write ``my_filter``, an array (3, 3): laid on a falling diagonal (from the upper left to the
-    lower right) it answers more than to any other line, and at least twice as much as to a patch
-    that is bright all over.
-    """
-    return DIAGONAL_FILTER.check(my_filter)
 
 
 def check_receptive_field(my_receptive_field):
@@ -25,83 +17,24 @@ def check_receptive_field(my_receptive_field):
     return RECEPTIVE_FIELD.check(my_receptive_field)
 
 
-def _patches():
-    """Draw the lines the filter is tried on, each 3 x 3, of ones on zeros."""
-    eye = np.eye(3)
-    patches = {"a falling diagonal": eye, "a rising diagonal": eye[:, ::-1]}
-    for i, name in enumerate(("upper", "middle", "lower")):
-        patches[f"a horizontal line, {name}"] = np.eye(3)[i][:, np.newaxis] * np.ones(3)
-    for j, name in enumerate(("left", "middle", "right")):
-        patches[f"a vertical line, {name}"] = np.ones((3, 1)) * np.eye(3)[j]
-    return patches | {"a patch that is bright all over": np.ones((3, 3))}
+def check_uphill(my_uphill):
+    """Check activation maximisation in its simplest form.
+
+    Write ``my_uphill(gradient, image, steps, lr)``: ``gradient(image)`` is the gradient of a unit
+    by the pixels; return the image after so many steps uphill, in its shape and dtype. Each step
+    changes the pixel that matters most by lr, unless the gradient is 0, and keeps all in 0..1.
+    """
+    return UPHILL.check(my_uphill)
 
 
-PATCHES = _patches()
-BRIGHT = "a patch that is bright all over"
-_FILTER_CAUSES = {
-    "a rising diagonal": "it finds the other diagonal: mirror it",
-    "horizontal": "it finds horizontal lines: the weights are to be large along the diagonal",
-    "vertical": "it finds vertical lines: the weights are to be large along the diagonal",
-    "bright": "it has nothing against brightness beside the diagonal: weights there are to be "
-    "negative, so that what lies beside the line counts against it",
-}
+def check_occlusion_map(my_occlusion_map):
+    """Check an occlusion map.
 
-
-def _judge_filter(value):
-    if type(value) is not np.ndarray:
-        what = f"Expected a plain NumPy array, got {type(value).__name__}."
-        return Problem(what, cause="np.array([...]) makes one")
-    if value.shape != (3, 3):
-        return Problem(f"Wrong shape: got {value.shape}, expected (3, 3).")
-    if value.dtype.kind not in "iuf":
-        return Problem(f"The filter is to hold real numbers, its dtype is {value.dtype}.")
-    if not np.isfinite(value).all():
-        return Problem("The filter is to hold finite numbers; nan or inf is among them.")
-    if np.abs(value).max() > 1e100:
-        return Problem("Weights beyond 1e100 are of no use: what they add up to overflows.")
-    value = np.asarray(value, float)
-    answers = {name: float((value * patch).sum()) for name, patch in PATCHES.items()}
-    own = answers.pop("a falling diagonal")
-    if not value.any():
-        return Problem("All weights are 0: the filter answers to nothing.")
-    if (other := max(answers, key=answers.get)) and own <= 0:
-        what = f"To a falling diagonal it answers {own:g}: that is not positive."
-        negative = own < 0 and -own > max(-answer for answer in answers.values())
-        return Problem(
-            what,
-            f"{answers[other]:g} for {other}, the largest",
-            cause="the signs are exchanged: positive on the diagonal, negative beside it"
-            if negative
-            else _filter_cause(other),
-        )
-    bright = answers.pop(BRIGHT)
-    other = max(answers, key=answers.get)
-    if answers[other] >= own:
-        what = f"It answers {answers[other]:g} to {other}, and {own:g} to a falling diagonal."
-        cause = _filter_cause("bright" if bright > answers[other] else other)
-        if answers[other] == own and other == "a rising diagonal":
-            cause = "it answers both alike: the corners that the falling one leaves out, negative"
-        if np.ptp(value) == 0:
-            cause = "all weights are equal: such a filter measures brightness, and no direction"
-        return Problem(what, cause=cause)
-    if 2 * bright > own:
-        what = f"It answers {bright:g} to {BRIGHT}, and {own:g} to a falling diagonal: too near."
-        return Problem(what, cause=_FILTER_CAUSES["bright"])
-    return None
-
-
-def _filter_cause(name):
-    return next((cause for key, cause in _FILTER_CAUSES.items() if key in name), "")
-
-
-DIAGONAL_FILTER = Exercise("diagonal filter", "7.6", "my_filter = np.array([...]), of shape (3, 3)",
-    cases=[{}],
-    reference=lambda: None,
-    perform=lambda my_filter: lambda: my_filter,
-    judge=_judge_filter,
-    callable_=False,
-    tried=f"Of {len(PATCHES)} patches it answers most to the falling diagonal.",
-)  # fmt: skip
+    Write ``my_occlusion_map(probability, image, size, stride)``: ``probability(image)`` is that of
+    the right class; return it for image (C, H, W) with a square of size x size pixels set to 0, for
+    each place of the square, shape (OH, OW) by formula (7.1).
+    """
+    return OCCLUSION_MAP.check(my_occlusion_map)
 
 
 def _field(layers):
@@ -145,5 +78,88 @@ RECEPTIVE_FIELD = Exercise("receptive field", "7.6", "my_receptive_field(layers)
             lambda layers: _field([(1, S) for _, S in layers[:-1]] + layers[-1:]),
         "the layers are walked from the last to the first with the rule for the other direction":
             lambda layers: _field(layers[::-1]),
+    },
+)  # fmt: skip
+
+
+def _gradient_of_products(image):
+    return np.roll(image, -1, axis=1) / 4 - np.roll(image, 1, axis=2) * image
+
+
+def _largest(slope):
+    return max(abs(slope).max(), 1e-12)  # a silent unit has no slope: nothing is divided by 0
+
+
+def _uphill(gradient, image, steps, lr, size=_largest, sign=1, low=0, high=1, once=False):
+    for step in range(steps):
+        if not (once and step):
+            slope = gradient(image)
+        image = np.clip(image + sign * lr * slope / size(slope), low, high)
+    return image
+
+
+UPHILL = Exercise("uphill", "7.6", "my_uphill(gradient, image, steps, lr)",
+    cases=[
+        (np.ones_like, counting(1, 1, 2) / 4, 1, 0.25),
+        (_gradient_of_products, counting(1, 2, 2) / 5, 1, 0.5),
+        (np.zeros_like, counting(1, 2, 2) / 4, 2, 0.5),
+        (_gradient_of_products, counting(2, 2, 3) / 16, 5, 0.25),
+        (_gradient_of_products, counting(3, 4, 5, dtype=np.float32) / 64, 9, 0.5),
+    ],
+    reference=_uphill,
+    mistakes={
+        "downhill: to excite the unit more, the gradient is added": partial(_uphill, sign=-1),
+        "the gradient is computed once: it changes with the image, so ask at each step":
+            partial(_uphill, once=True),
+        "the gradient is not divided by its largest size": partial(_uphill, size=lambda slope: 1),
+        "divided by the largest number: a negative one may be larger in size, abs(...)":
+            partial(_uphill, size=lambda slope: slope.max()),
+        "divided by the length of the gradient, not by the size of its largest number":
+            partial(_uphill, size=np.linalg.norm),
+        "each pixel changes by lr: only the one that matters most is to, the others by less":
+            partial(_uphill, size=lambda slope: np.maximum(abs(slope), 1e-12)),
+        "where the gradient is 0, 0 / 0 is NaN: such an image is to stay as it is":
+            partial(_uphill, size=lambda slope: abs(slope).max()),
+        "the pixels leave 0..1: np.clip after each step":
+            partial(_uphill, low=-np.inf, high=np.inf),
+        "clipped only once, at the end: the next gradient is that of the clipped image":
+            lambda *given: np.clip(_uphill(*given, low=-np.inf, high=np.inf), 0, 1),
+        "one step only": lambda gradient, image, steps, lr: _uphill(gradient, image, 1, lr),
+    },
+)  # fmt: skip
+
+
+def _occlusion(probability, image, size, stride, step=0, fill=0, fewer=0, channels=..., piled=0):
+    OH, OW = ((n - size) // stride + 1 - fewer for n in image.shape[1:])
+    found, step = np.empty((OH, OW)), step or stride
+    for p, q in np.ndindex(OH, OW):
+        covered = image if piled else image.copy()
+        covered[channels, p * step : p * step + size, q * step : q * step + size] = fill
+        found[p, q] = probability(covered)
+    return found
+
+
+OCCLUSION_MAP = Exercise(
+    "occlusion map", "7.6", "my_occlusion_map(probability, image, size, stride)",
+    cases=[
+        (np.mean, counting(1, 1, 2) / 8, 1, 1), (np.mean, counting(1, 3, 2) / 8, 2, 1),
+        (np.mean, counting(1, 4, 6) / 32, 2, 2), (np.mean, counting(2, 4, 3) / 32, 1, 3),
+        (np.std, counting(3, 7, 5) / 128, 2, 3), (np.std, counting(2, 6, 8) / 128, 3, 2),
+    ],
+    reference=_occlusion,
+    mistakes={
+        "the covers pile up: begin with a new copy, image.copy(), at each place":
+            partial(_occlusion, piled=1),
+        "the cover moves by one pixel: place p begins in row p * stride":
+            partial(_occlusion, step=1),
+        "the cover is 1; black paper is 0": partial(_occlusion, fill=1),
+        "one place too few along each axis: there are (H - size) // stride + 1":
+            partial(_occlusion, fewer=1),
+        "only the first channel is covered": partial(_occlusion, channels=0),
+        "rows and columns are exchanged": lambda *given: _occlusion(*given).T,
+        "how far the probability falls, not what is left of it":
+            lambda *given: given[0](given[1]) - _occlusion(*given),
+        "how far the probability rises, not what it is":
+            lambda *given: _occlusion(*given) - given[0](given[1]),
     },
 )  # fmt: skip
