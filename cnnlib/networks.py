@@ -277,7 +277,8 @@ class Network:
         """Draw initial weights, normally distributed with mean 0 and standard deviation std."""
         if not 0 <= std < np.inf:
             raise ValueError(f"the standard deviation of the weights must be >= 0, got {std}")
-        return (std * self.rng.standard_normal(shape, dtype=np.float32)).astype(self.dtype)
+        weights = std * self.rng.standard_normal(shape, dtype=np.float32)
+        return weights.astype(self.dtype, copy=False)
 
 
 @functools.cache

@@ -228,7 +228,7 @@ def test_227_divides_and_224_does_not():
 SMALL = [
     ("setup-sizes", "(400, 8)", "(80, 20)"),
     ("setup-sizes", "browser=60", "browser=20"),
-    ("setup-sizes", "(120, 20, 16)", "(40, 4, 6)"),
+    ("setup-sizes", "(120, 20, 12)", "(40, 4, 6)"),
     ("setup-sizes", "(120, 8)", "(5, 4)"),
     ("plan-explorer", "AlexNet(rng=0)", "AlexNet(hidden_size=8, rng=0)"),
 ]

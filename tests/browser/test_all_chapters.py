@@ -14,10 +14,11 @@ NAME = """handle => {
 CELL = """handle => jupyterapp.shell.currentWidget.content.widgets
   .find(cell => cell.node === handle.closest(".jp-Cell")).model.id"""
 STEERS = 'handle => !!handle.closest(".jp-Cell-outputArea").querySelector(".widget-hprogress")'
-# Follows what a cell shows, sliders apart, from a key press until it has been still for 120 ms, the
-# kernel at rest: when it last changed, its pictures decoded, and how high it was in each frame.
-# Reserved room is left out: a view may keep the room of its tallest picture so far. Looked at is
-# only what has been touched since the last frame, since looking takes time, too.
+# Follows what a cell shows, sliders apart, from a key press until the kernel has heard all that was
+# sent, the newest picture (of picture.js) is shown, and all has been still for 60 ms. Told is when
+# the view last changed, and how high it was in each frame. Reserved room is left out: a view may
+# keep the room of its tallest picture so far. Looked at is only what has been touched since the
+# last frame: looking takes time, too.
 WATCH = """handle => {
   const area = handle.closest(".jp-Cell-outputArea");
   const small = document.createElement("canvas");
@@ -35,6 +36,8 @@ WATCH = """handle => {
   };
   const text = () => area.innerText.replace(/\\s+/g, " ").slice(0, 400);
   const height = () => area.getBoundingClientRect().height;
+  const pending = ({newest}) => newest && !newest.isConnected;
+  const decoded = () => ![...area.querySelectorAll("*")].some(pending);
   const all = {subtree: true, childList: true, attributes: true, characterData: true};
   let last = state(), touched = false;
   new MutationObserver(() => { touched = true; }).observe(area, all);
@@ -43,7 +46,14 @@ WATCH = """handle => {
   handle.addEventListener("keydown", () => {
     const pressed = performance.now(), passed = () => performance.now() - pressed;
     const {kernel} = jupyterapp.shell.currentWidget.sessionContext.session;
+    const unheard = new Set();
     let active = 0;
+    const listen = (_, {direction, msg: {header, parent_header, content}}) => {
+      if (direction === "send" && header.msg_type === "comm_msg") unheard.add(header.msg_id);
+      if (content.execution_state !== "idle" || !unheard.delete(parent_header.msg_id)) return;
+      active = passed(); // and now a slider sends the value it has come to meanwhile
+    };
+    kernel.anyMessage.connect(listen);
     const look = async () => {
       watch.heights.push(height());
       if (touched || area.querySelector("canvas")) {
@@ -53,9 +63,10 @@ WATCH = """handle => {
         const ms = passed(), now = state();
         if (now !== last) [last, watch.ms, active] = [now, ms, passed()];
       }
-      if (kernel.status !== "idle") active = passed();
-      watch.still = passed() > (watch.ms === null ? 5000 : active + 120);
-      if (!watch.still) requestAnimationFrame(look);
+      watch.still = !unheard.size && decoded()
+        && passed() > (watch.ms === null ? 5000 : active + 60);
+      if (watch.still) kernel.anyMessage.disconnect(listen);
+      else requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
   }, {capture: true, once: true});
