@@ -30,8 +30,7 @@ WATCH = """handle => {
   const state = () => {
     const copy = area.cloneNode(true);
     copy.querySelectorAll(".widget-slider").forEach(slider => slider.remove());
-    copy.querySelectorAll("img").forEach(picture => picture.removeAttribute("src"));
-    const drawn = [...area.querySelectorAll("canvas, img")].map(pixels);
+    const drawn = [...area.querySelectorAll("canvas")].map(pixels);
     return [copy.innerHTML.replace(/(min-height|padding-bottom):[^;"]*/g, ""), ...drawn].join();
   };
   const text = () => area.innerText.replace(/\\s+/g, " ").slice(0, 400);
