@@ -26,6 +26,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.path import Path
+from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedFormatter, FixedLocator
 from matplotlib.transforms import IdentityTransform
@@ -262,7 +263,7 @@ def write(ax, x, y, text, size=12, color=INK, weight="normal", align="left", **m
     Its left end, its right end or its center is at `x`, its digits are centred at height `y`.
     `size` is in pixels, at least 11; `more` are properties of a Text.
     """
-    return ax.text(
+    line = _Line(
         x,
         y + 0.36 * size,  # digits are 0.73 of the font size high, above the baseline
         text,
@@ -273,8 +274,28 @@ def write(ax, x, y, text, size=12, color=INK, weight="normal", align="left", **m
         ha=align,
         va="baseline",
         parse_math=False,
+        clip_on=False,
         **more,
     )
+    return ax.add_artist(line)
+
+
+class _Line(Text):
+    """A line of text; matplotlib lays each out and looks its font up whenever it is drawn."""
+
+    def draw(self, renderer):
+        """Draw it where it begins, if it is level."""
+        if self.get_rotation() or not (self.get_visible() and self.get_text()):
+            super().draw(renderer)
+            return
+        text, font = self.get_text(), self.get_fontproperties()
+        x, y = self.get_transform().transform(self.get_unitless_position())
+        width, _, _ = renderer.get_text_width_height_descent(text, font, False)
+        x -= {"left": 0, "center": width / 2, "right": width}[self.get_ha()]
+        y = renderer.get_canvas_width_height()[1] - y if renderer.flipy() else y
+        gc = renderer.new_gc()
+        gc.set_foreground(self.get_color())
+        renderer.draw_text(gc, x, y, text, font, 0)
 
 
 def text_width(text, size=12, weight="normal"):
