@@ -728,9 +728,11 @@ def uphill_in_one_array(gradient, image, steps, lr):
 def occlusion_by_masks(probability, image, size, stride):
     rows, columns = (np.arange(0, n - size + 1, stride) for n in image.shape[1:])
     i, j = np.indices(image.shape[1:])
-    away = [[(abs(i - r - (size - 1) / 2) > size / 2) | (abs(j - c - (size - 1) / 2) > size / 2)
-             for c in columns] for r in rows]  # fmt: skip
-    return np.array([[probability(image * seen) for seen in row] for row in away])
+
+    def uncovered(r, c):
+        return (i < r) | (i >= r + size) | (j < c) | (j >= c + size)
+
+    return np.array([[probability(image * uncovered(r, c)) for c in columns] for r in rows])
 
 
 class DropoutOfTheBook:

@@ -93,9 +93,9 @@ def _gradient_through_relu():
 
 
 _LONGER = (
-    _changed_by_one_pixel, _weights_without_pooling,
-    _more_to_learn_for_a_larger_image, _numbers_to_the_affine_layer, _padding_for_an_even_filter,
-    _gradient_at_the_7, _price_of_im2col, _field_of_conv2, _shape_into_c5, _shape_through_a_stack,
+    _changed_by_one_pixel, _weights_without_pooling, _more_to_learn_for_a_larger_image,
+    _numbers_to_the_affine_layer, _padding_for_an_even_filter, _gradient_at_the_7,
+    _price_of_im2col, _field_of_conv2, _shape_into_c5, _shape_through_a_stack,
     _gradient_through_relu,
 )  # fmt: skip
 # What "compute" may name.

@@ -82,7 +82,7 @@ RECEPTIVE_FIELD = Exercise("receptive field", "7.6", "my_receptive_field(layers)
 )  # fmt: skip
 
 
-def _gradient_of_products(image):
+def _products_of_neighbors(image):
     return np.roll(image, -1, axis=1) / 4 - np.roll(image, 1, axis=2) * image
 
 
@@ -101,10 +101,10 @@ def _uphill(gradient, image, steps, lr, size=_largest, sign=1, low=0, high=1, on
 UPHILL = Exercise("uphill", "7.6", "my_uphill(gradient, image, steps, lr)",
     cases=[
         (np.ones_like, counting(1, 1, 2) / 4, 1, 0.25),
-        (_gradient_of_products, counting(1, 2, 2) / 5, 1, 0.5),
+        (_products_of_neighbors, counting(1, 2, 2) / 5, 1, 0.5),
         (np.zeros_like, counting(1, 2, 2) / 4, 2, 0.5),
-        (_gradient_of_products, counting(2, 2, 3) / 16, 5, 0.25),
-        (_gradient_of_products, counting(3, 4, 5, dtype=np.float32) / 64, 9, 0.5),
+        (_products_of_neighbors, counting(2, 2, 3) / 16, 5, 0.25),
+        (_products_of_neighbors, counting(3, 4, 5, dtype=np.float32) / 64, 9, 0.5),
     ],
     reference=_uphill,
     mistakes={

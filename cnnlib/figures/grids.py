@@ -254,7 +254,7 @@ def draw_lattice(ax, left, top, wide, tall, fills, edge, lw=0.8):
     y, x = np.mgrid[0 : len(fills), 0 : len(fills[0])]
     corners = np.stack([left + x * wide, top + y * tall], -1).reshape(-1, 1, 2)
     cells = corners + np.multiply([(0, 0), (1, 0), (1, 1), (0, 1)], (wide, tall))
-    look = {"edgecolors": edge, "linewidths": lw, "cmap": style.IMAGE}  # or a map is copied
+    look = {"edgecolors": edge, "linewidths": lw, **style.NO_MAP}
     fills = np.reshape(fills, (len(cells), -1))
     ax.add_collection(PolyCollection(cells, facecolors=fills, **look), autolim=False)
 
@@ -362,7 +362,7 @@ def _draw_ring(ax, grid, box, cell, numbered):
         xs, ys = [xs[0], xs[-1]], [ys[0], ys[-1]]
     lines = [((x, box.top), (x, box.bottom)) for x in xs]
     lines += [((box.left, y), (box.right, y)) for y in ys]
-    look = {"linewidths": 0.8, "linestyles": [(0, (3, 2))], "zorder": 0.5, "cmap": style.IMAGE}
+    look = {"linewidths": 0.8, "linestyles": [(0, (3, 2))], "zorder": 0.5, **style.NO_MAP}
     ax.add_collection(LineCollection(lines, colors=style.ROLES["padding"], **look), autolim=False)
     if numbered and grid.ring:
         blank = np.pad(np.ones(grid.values.shape, bool), grid.pad)
