@@ -3,8 +3,10 @@
 import contextlib
 import os
 import platform
+import re
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import threadpoolctl
@@ -102,10 +104,10 @@ def import_torch():
 
 def describe_machine():
     """Write down the machine and the versions, one line each."""
-    processor = platform.processor() or platform.machine()
+    processor, flags = platform.processor() or platform.machine(), ""
     with contextlib.suppress(OSError, StopIteration):  # Linux tells more on most processors
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            processor = next(line.split(": ")[1].strip() for line in file if "model name" in line)
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        processor = next(re.finditer("model name.*: (.*)", flags))[1]
     system = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     pool, torch = blas(), import_torch()
     name, version, kind = (pool.get(k, "?") for k in ("internal_api", "version", "architecture"))
@@ -113,6 +115,8 @@ def describe_machine():
         f"{processor}, {system}",
         f"numpy {np.__version__}, {name} {version} ({kind}), {pool['num_threads']} threads",
     ]
+    if kind in ("Haswell", "Zen") and "avx512f" in flags:
+        lines.append(f"These {kind} kernels leave AVX-512 unused: try OPENBLAS_CORETYPE=SkylakeX")
     if torch:
         lines.append(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     return "\n".join(lines)
