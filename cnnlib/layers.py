@@ -324,7 +324,7 @@ class Relu(Layer):
     def forward(self, x, train_flg=True):
         """Compute max(x, 0), element by element, for x of any shape."""
         self._check(x)
-        out = np.maximum(x, 0)
+        out = np.maximum(x, np.zeros(x.shape[1:], x.dtype))  # against one 0: three times slower
         return self._save(train_flg, out, out)
 
     def backward(self, dout):
@@ -461,8 +461,9 @@ class SoftmaxWithLoss(Layer):
 
 def masked(a, mask):
     """Return `a` where the mask is True, else 0: ``np.where(mask, a, 0)``, but faster."""
+    out = mask.astype(a.dtype)  # 1 and 0
     with np.errstate(invalid="ignore"):
-        out = a * mask  # a mask counts as 1 and 0
+        out *= a
     if np.isnan(out.min()):  # some element is: 0 times infinity
         out = np.where(mask, a, 0)
     return out
