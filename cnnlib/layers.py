@@ -9,6 +9,7 @@ themselves, not copies: leave x, the output and the parameters as they are until
     x    (N, C, H, W)      N images of C channels, H rows and W columns
     W    (FN, C, FH, FW)   FN filters of as many channels
     out  (N, FN, OH, OW)   FN feature maps for each image; OH = (H + 2*P - FH) // S + 1, OW alike
+    col                    a window in each row
     S, P                   stride and padding; n, c, p, q count images, channels, rows, columns of
                            out, f filters, and i, j rows and columns of a window
     dx, dW, dcol           gradients of the loss with respect to x, W, col, and shaped alike
@@ -176,7 +177,10 @@ class Convolution(Layer):
         FN, C, FH, FW = self.W.shape
         dout = dout.transpose(0, 2, 3, 1).reshape(-1, FN)  # (N*OH*OW, FN): rows as those of col
         self.db = dout.sum(axis=0)  # (FN,): the bias was added in every row
-        dcol_W = col.T @ dout  # (C*FH*FW, FN): from here on as in `Affine`, with x = col
+        # out[r, f] = b[f] + sum over k of col[r, k] * col_W[k, f], so by the chain rule
+        # dcol_W[k, f] = sum over r of col[r, k] * dout[r, f],
+        # dcol[r, k] = sum over f of dout[r, f] * col_W[k, f]. As products of matrices:
+        dcol_W = col.T @ dout  # (C*FH*FW, FN)
         self.dW = dcol_W.T.reshape(FN, C, FH, FW)  # undoes W.reshape(FN, -1).T, last step first
         dcol = dout @ col_W.T  # (N*OH*OW, C*FH*FW)
         # A pixel in several windows has several gradients: col2im adds them, and cuts the padding.
@@ -238,7 +242,7 @@ class Pooling(Layer):
         col = im2col(padded, self.pool_h, self.pool_w, self.stride)  # (N*OH*OW, C*pool_h*pool_w)
         # The elements of a row are in the order c, i, j: cut into C, each is one channel's window.
         col = col.reshape(-1, self.pool_h * self.pool_w)  # (N*OH*OW*C, pool_h*pool_w)
-        arg_max = col.argmax(axis=1)  # (N*OH*OW*C,): the first of equal ones; unused for a mean
+        arg_max = col.argmax(axis=1)  # (N*OH*OW*C,): the first of equal ones; a mean needs none
         out = col.max(axis=1) if self.mode == "max" else col.mean(axis=1)  # (N*OH*OW*C,)
         out = out.reshape(N, OH, OW, C).transpose(0, 3, 1, 2)  # (N, C, OH, OW)
         return self._save(train_flg, out, padded.shape, arg_max)
@@ -309,7 +313,7 @@ class Affine(Layer):
         """Send the gradient, of shape (N, M), to the weights, the bias and the input."""
         x_shape, flat, W = self._saved_for(dout)
         self.db = dout.sum(axis=0)  # (M,)
-        self.dW = flat.T @ dout  # (D, M)
+        self.dW = flat.T @ dout  # (D, M): as in `Convolution`, with flat for col
         return (dout @ W.T).reshape(x_shape)  # (N, ...)
 
 
@@ -324,7 +328,7 @@ class Relu(Layer):
     def forward(self, x, train_flg=True):
         """Compute max(x, 0), element by element, for x of any shape."""
         self._check(x)
-        out = np.maximum(x, np.zeros(x.shape[1:], x.dtype))  # against one 0: three times slower
+        out = np.maximum(x, np.zeros(x.shape[1:], x.dtype))  # row by row: NumPy is slow with one 0
         return self._save(train_flg, out, out)
 
     def backward(self, dout):
@@ -462,9 +466,9 @@ class SoftmaxWithLoss(Layer):
 def masked(a, mask):
     """Return `a` where the mask is True, else 0: ``np.where(mask, a, 0)``, but faster."""
     out = mask.astype(a.dtype)  # 1 and 0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # 0 times infinity is NaN,
         out *= a
-    if np.isnan(out.min()):  # some element is: 0 times infinity
+    if np.isnan(out.min()):  # and then so is the minimum
         out = np.where(mask, a, 0)
     return out
 

@@ -375,11 +375,12 @@ WRONG = {
             "    slope = gradient(image)\n    for _ in range(steps):",
             "computed once",
         ),
-        (" / max(abs(slope).max(), 1e-12)", "", "not divided by its largest size"),
+        (" / max(abs(slope).max(), 1e-12)", "", "not divided by abs"),
         ("abs(slope)", "slope", "a negative one may be larger in size"),
         ("abs(slope).max()", "np.sqrt((slope**2).sum())", "the length of the gradient"),
         ("slope / max(abs(slope).max(), 1e-12)", "np.sign(slope)", "changes by lr"),
         ("max(abs(slope).max(), 1e-12)", "abs(slope).max()", "0 / 0 is NaN"),
+        ("slope / max", "(slope.max() > 0) * slope / max", "numbers are wrong"),
         ("        image = np.clip(image, 0, 1)\n", "", "leave 0..1"),
         ("        image = np.clip", "    image = np.clip", "clipped only once"),
         ("range(steps)", "range(1)", "one step only"),
@@ -388,6 +389,12 @@ WRONG = {
     "occlusion_map": [
         ("image.copy()", "image", "pile up"),
         ("p * stride, q * stride", "p, q", "moves by one pixel"),
+        ("p * stride, q * stride", "p * size, q * size", "moves by its size"),
+        (
+            "covered[:, top : top + size, left : left + size] = 0",
+            "covered[:, top : top + size, left : left + size] *= 2; covered -= image",
+            "numbers are wrong",
+        ),
         ("] = 0", "] = 1", "the cover is 1"),
         ("// stride + 1", "// stride", "one place too few"),
         ("covered[:,", "covered[:1,", "only the first channel"),
@@ -725,6 +732,13 @@ def uphill_in_one_array(gradient, image, steps, lr):
     return image
 
 
+def uphill_past_0(gradient, image, steps, lr):
+    for _ in range(steps):
+        slope = gradient(image)
+        image = np.clip(image + lr * slope / (np.abs(slope).max() + 1e-8), 0, 1)
+    return image
+
+
 def occlusion_by_masks(probability, image, size, stride):
     rows, columns = (np.arange(0, n - size + 1, stride) for n in image.shape[1:])
     i, j = np.indices(image.shape[1:])
@@ -781,7 +795,7 @@ REWRITES = {
         )[1:]
     ],
     "receptive_field": [field_from_the_end],
-    "uphill": [uphill_in_one_array],
+    "uphill": [uphill_in_one_array, uphill_past_0],
     "occlusion_map": [occlusion_by_masks],
     "dropout": [DropoutOfTheBook],
     "lrn": [lrn_by_matrix],

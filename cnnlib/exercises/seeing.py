@@ -21,8 +21,8 @@ def check_uphill(my_uphill):
     """Check activation maximisation in its simplest form.
 
     Write ``my_uphill(gradient, image, steps, lr)``: ``gradient(image)`` is the gradient of a unit
-    by the pixels; return the image after so many steps uphill, in its shape and dtype. Each step
-    changes the pixel that matters most by lr, unless the gradient is 0, and keeps all in 0..1.
+    by the pixels; return the image after so many steps of lr * gradient / its largest abs, cut to
+    0..1 each, in its dtype. Where the gradient is 0, the image stays as it is.
     """
     return UPHILL.check(my_uphill)
 
@@ -83,7 +83,7 @@ RECEPTIVE_FIELD = Exercise("receptive field", "7.6", "my_receptive_field(layers)
 
 
 def _products_of_neighbors(image):
-    return np.roll(image, -1, axis=1) / 4 - np.roll(image, 1, axis=2) * image
+    return 25 * np.roll(image, -1, axis=1) - 100 * np.roll(image, 1, axis=2) * image
 
 
 def _largest(slope):
@@ -103,6 +103,7 @@ UPHILL = Exercise("uphill", "7.6", "my_uphill(gradient, image, steps, lr)",
         (np.ones_like, counting(1, 1, 2) / 4, 1, 0.25),
         (_products_of_neighbors, counting(1, 2, 2) / 5, 1, 0.5),
         (np.zeros_like, counting(1, 2, 2) / 4, 2, 0.5),
+        (np.negative, counting(1, 1, 2) / 4, 1, 0.5),
         (_products_of_neighbors, counting(2, 2, 3) / 16, 5, 0.25),
         (_products_of_neighbors, counting(3, 4, 5, dtype=np.float32) / 64, 9, 0.5),
     ],
@@ -111,7 +112,7 @@ UPHILL = Exercise("uphill", "7.6", "my_uphill(gradient, image, steps, lr)",
         "downhill: to excite the unit more, the gradient is added": partial(_uphill, sign=-1),
         "the gradient is computed once: it changes with the image, so ask at each step":
             partial(_uphill, once=True),
-        "the gradient is not divided by its largest size": partial(_uphill, size=lambda slope: 1),
+        "the gradient is not divided by abs(...).max()": partial(_uphill, size=lambda slope: 1),
         "divided by the largest number: a negative one may be larger in size, abs(...)":
             partial(_uphill, size=lambda slope: slope.max()),
         "divided by the length of the gradient, not by the size of its largest number":
@@ -142,7 +143,7 @@ def _occlusion(probability, image, size, stride, step=0, fill=0, fewer=0, channe
 OCCLUSION_MAP = Exercise(
     "occlusion map", "7.6", "my_occlusion_map(probability, image, size, stride)",
     cases=[
-        (np.mean, counting(1, 1, 2) / 8, 1, 1), (np.mean, counting(1, 3, 2) / 8, 2, 1),
+        (np.max, counting(1, 1, 2) / 8, 1, 1), (np.std, counting(1, 3, 2) / 8, 2, 1),
         (np.mean, counting(1, 4, 6) / 32, 2, 2), (np.mean, counting(2, 4, 3) / 32, 1, 3),
         (np.std, counting(3, 7, 5) / 128, 2, 3), (np.std, counting(2, 6, 8) / 128, 3, 2),
     ],
@@ -152,7 +153,8 @@ OCCLUSION_MAP = Exercise(
             partial(_occlusion, piled=1),
         "the cover moves by one pixel: place p begins in row p * stride":
             partial(_occlusion, step=1),
-        "the cover is 1; black paper is 0": partial(_occlusion, fill=1),
+        "the cover moves by its size": lambda *given: _occlusion(*given, step=given[2]),
+        "the cover is 1: it is to be 0": partial(_occlusion, fill=1),
         "one place too few along each axis: there are (H - size) // stride + 1":
             partial(_occlusion, fewer=1),
         "only the first channel is covered": partial(_occlusion, channels=0),
