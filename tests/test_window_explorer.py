@@ -372,12 +372,23 @@ def test_the_step_follows_the_browser_and_stays_inside():
     assert explorer._view.step == 3
     explorer._view.step = 2
     assert explorer.step == 2
-    explorer.filter_height = 4  # two windows are left
-    assert explorer.step == explorer._view.step == 1
+    explorer.filter_height = 4  # two windows are left, in one row
+    assert explorer.step == explorer._view.step == 0
     explorer._view.step = 3  # too late, meant for the former picture
-    assert explorer.step == explorer._view.step == 1
+    assert explorer.step == explorer._view.step == 0
     with pytest.raises(ValueError, match="steps 0 to 1"):
         explorer.step = 2
+
+
+def test_filter_and_window_in_play_stay_when_the_number_of_windows_changes():
+    explorer = WindowExplorer(np.ones((5, 6)), np.ones((2, 1, 3, 3)))
+    explorer.step = (1 * 3 + 1) * 4 + 2  # filter 1, row 1, column 2 of 3 x 4 windows
+    explorer.pad = 1
+    assert explorer.step == (1 * 5 + 1) * 6 + 2
+    explorer.set(pad=0, stride=2)  # 2 x 2 windows: the last column is 1
+    assert explorer.step == (1 * 2 + 1) * 2 + 1
+    explorer.filters = 1
+    assert explorer.step == 1 * 2 + 1
 
 
 @pytest.mark.parametrize("mode", MODES)

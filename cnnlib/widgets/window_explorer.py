@@ -132,7 +132,7 @@ class WindowExplorer(Still, ipywidgets.VBox):
         self._waiting = False
         if dout is not None:
             self.gradient = dout
-        self.step = step
+        self.step, self._ranges = step, self._state().ranges  # of the indices of a step
         self._redraw()
         self._start_numbers = {name: values.copy() for name, values in self._numbers.items()}
         self._view.look = _look(self)
@@ -225,7 +225,8 @@ class WindowExplorer(Still, ipywidgets.VBox):
         with self._view.hold_sync():
             self._view.picture = picture(state, **self._shown)
             self._say("")
-            self.step = min(self.step, state.count - 1)
+            place, self._ranges = np.unravel_index(self.step, self._ranges), state.ranges
+            self.step = int(np.ravel_multi_index(place, state.ranges, mode="clip"))
 
     def _moved(self, change):
         """Take over what the sliders say, all of them: two together may be possible again."""

@@ -72,9 +72,10 @@ class State:
     dx = property(lambda self: windows.col2im(self.dcol, (1, *self.x.shape), *self.settings)[0])
     # How often the matrix holds each input element: (H, W).
     reads = property(lambda self: self.padded_reads[2 * (slice(self.pad, -self.pad or None),)])
-    # Number of steps, and the indices that they count, the last one first.
-    count = property(lambda self: int(np.prod([self.sizes[index] for index in self.steps])))
+    # The indices that the steps count, the last one first; filters and both sizes; their number.
     steps = property(lambda self: "ij" if self.mode == ELEMENT else "fpq"[len(self.W) == 1 :])
+    ranges = property(lambda self: (1, *(self.sizes[index] for index in self.steps))[-3:])
+    count = property(lambda self: int(np.prod(self.ranges)))
 
     def windows(self, ring):
         """All windows of the input in a ring of numbers, shape (C, FH, FW, OH, OW)."""
