@@ -119,6 +119,18 @@ def test_what_the_walk_tells_to_look_for(names):
     assert ways[1][6].out[8] - ways[1][6].out[1] > makes.max()  # without any one it is still an 8
 
 
+@pytest.mark.parametrize("rows", [slice(0, 9), slice(17, 24)], ids=["upper", "lower"])
+def test_filter_22_turns_in_the_middle_of_a_level_stroke(names, rows):
+    conv = names["ways"][3][1]
+    answers, column = conv.out[22, rows, 9], names["digits"][3, 0, :, 11]
+    (turns,) = np.flatnonzero(np.diff(np.sign(answers[abs(answers) > 0.1])) != 0)
+    below = rows.start + np.flatnonzero(abs(answers) > 0.1)[turns + 1]
+    assert conv.out[22, below - 1, 9] < 0 < conv.out[22, below, 9]
+    seen = np.arange(rows.start, below + 5)
+    middle = seen @ column[seen] / column[seen].sum()  # of the ink
+    assert abs(below - 0.5 + 2 - middle) < 1  # a window's middle is two rows below its first
+
+
 def test_the_broad_1_is_read_when_it_is_narrower(names):
     squeeze = names["squeeze"]
     for width, simple, deeper in ((120, 8, 0), (100, 8, 1), (85, 8, 1), (80, 1, 1), (60, 1, 1)):
