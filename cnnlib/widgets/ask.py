@@ -54,8 +54,8 @@ class Question(Still, ipywidgets.VBox):
     @property
     def page(self):
         """The question in words, as HTML."""
-        text = f'<div style="white-space: pre-line">{html.escape(repr(self))}</div>'
-        return card(LOOKS["not started"][1], text)
+        told = f"{html.escape(repr(self))}\n<small>Run this cell to answer it.</small>"
+        return card(LOOKS["not started"][1], f'<div style="white-space: pre-line">{told}</div>')
 
     def _tell(self, correct, reply):
         self.correct, self.reply = correct, reply

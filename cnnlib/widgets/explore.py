@@ -16,11 +16,11 @@ from cnnlib.figures import style
 from cnnlib.widgets.picture import Picture
 from cnnlib.widgets.static import Still
 
-LABELS = {"height": "height H", "width": "width W", "stride": "stride S", "pad": "pad P"}
+LABELS = {"filter_size": "filter size FH", "height": "height H", "width": "width W"}
 LABELS |= dict.fromkeys(("filter_height", "filter_h"), "filter height FH")
 LABELS |= dict.fromkeys(("filter_width", "filter_w"), "filter width FW")
 LABELS |= dict.fromkeys(("filters", "filter_num"), "filters FN")
-LABELS |= {"channels": "channels C", "N": "images N"}
+LABELS |= {"channels": "channels C", "N": "images N", "stride": "stride S", "pad": "pad P"}
 LABELS |= {label.split()[-1]: label for label in LABELS.values()}  # by the book's letters, too
 
 
