@@ -26,7 +26,6 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 TOKEN = "cnnlib"
-LIGHT = "JupyterLab Light"
 START_SECONDS = 60
 RUN_SECONDS = 120
 WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -70,7 +69,7 @@ WIDGETS_ARE_THERE = """() =>
 
 def what_is_missing():
     """Name what a browser test needs and this machine lacks, or return None."""
-    for package in ("playwright", "axe_playwright_python", "jupyterlab", "latex2mathml"):
+    for package in ("playwright", "jupyterlab"):
         if importlib.util.find_spec(package) is None:
             return f"the package {package} is not installed"
     return None if find_chromium() else "no Chromium on the PATH"
@@ -81,16 +80,12 @@ def find_chromium():
 
 
 class Lab:
-    """One server and its folder, and one browser; ``open_and_run`` as often as wanted."""
+    """One server and one browser; ``open_and_run`` as often as wanted."""
 
-    def __init__(self, url, browser, root):
-        self.url, self.browser, self.root = url, browser, root
+    def __init__(self, url, browser):
+        self.url = url
+        self.browser = browser
         self.console_errors = []
-
-    def copy(self, *notebooks):
-        """Copy notebooks into the folder that the server shows, over what tests left there."""
-        for path in notebooks:
-            shutil.copy(path, self.root)
 
     def open_and_run(self, name, height=1000):
         """Open a notebook, run all its cells and return the page.
@@ -138,28 +133,23 @@ class Lab:
 
 
 @contextlib.contextmanager
-def running_chromium():
-    """Start Chromium, without a window."""
+def running_lab(notebooks, theme="JupyterLab Light"):
+    """Start JupyterLab on a copy of `notebooks`, with settings of its own, and Chromium."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_chromium(), args=CHROMIUM_FLAGS, timeout=120_000
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cnnlib-lab-")))
+        (folder / "notebooks").mkdir()
+        for path in notebooks:
+            shutil.copy(path, folder / "notebooks")
+        lab = Lab(stack.enter_context(_server(folder, theme)), None)
+        playwright = stack.enter_context(sync_playwright())
+        lab.browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=CHROMIUM_FLAGS
         )
-        yield browser
-        browser.close()
-
-
-@contextlib.contextmanager
-def running_lab(chromium, theme=LIGHT):
-    """Start JupyterLab on an empty folder, with settings of its own, for pages in Chromium."""
-    with tempfile.TemporaryDirectory(prefix="cnnlib-lab-") as folder:
-        root = Path(folder) / "notebooks"
-        root.mkdir()
-        with _server(Path(folder), theme) as url:
-            lab = Lab(url, chromium, root)
-            yield lab
-            lab.close()
+        stack.callback(lab.browser.close)
+        stack.callback(lab.close)
+        yield lab
 
 
 @contextlib.contextmanager

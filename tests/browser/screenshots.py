@@ -6,7 +6,7 @@ python tests/browser/screenshots.py NOTEBOOK OUTDIR [--dark]
 import argparse
 from pathlib import Path
 
-from lab import LIGHT, NOTEBOOKS, running_chromium, running_lab
+from lab import NOTEBOOKS, running_lab
 
 SLICE = 1000
 # JupyterLab leaves a screenful of nothing below the last cell: it is not counted.
@@ -25,9 +25,8 @@ def main():
     path = Path(options.notebook)
     path = path if path.exists() else NOTEBOOKS / path
     options.outdir.mkdir(parents=True, exist_ok=True)
-    theme = "JupyterLab Dark" if options.dark else LIGHT
-    with running_chromium() as chromium, running_lab(chromium, theme) as lab:
-        lab.copy(path)
+    theme = "JupyterLab Dark" if options.dark else "JupyterLab Light"
+    with running_lab([path], theme) as lab:
         page = lab.open_and_run(path.name, height=SLICE + 150)  # room for menu and toolbar
         page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
         scroller = page.locator(".jp-NotebookPanel .jp-WindowedPanel-outer")

@@ -3,6 +3,8 @@
 axe-core comes with the package axe-playwright-python. Nothing is served: the pages are files.
 """
 
+import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from .axe import violations
+from .lab import CHROMIUM_FLAGS, find_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["index.html"] + [
     f"reading/{path.stem}.html" for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
 ]
 PHONE, NOTEBOOK, DESKTOP = 360, 900, 1280
+PACKAGES = ("playwright", "axe_playwright_python", "latex2mathml")
 TOO_WIDE = """() => {
   const room = document.documentElement.clientWidth;
   const scrolls = "pre, .table, .formula, .inline-formula";
@@ -27,7 +31,25 @@ TOO_WIDE = """() => {
 
 
 @pytest.fixture(scope="module")
-def site(chromium, tmp_path_factory):
+def browser():
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    missing += [] if find_chromium() else ["Chromium"]
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"browser tests must run here, but there is no {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"there is no {', '.join(missing)}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=find_chromium(), args=CHROMIUM_FLAGS, timeout=120_000
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def site(browser, tmp_path_factory):
     """Build with the command that a person types."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, ROOT / "lite" / "reading.py", "--moving", "7.3", "--out", folder]
@@ -36,12 +58,12 @@ def site(chromium, tmp_path_factory):
 
 
 @pytest.fixture
-def open_page(chromium, site):
+def open_page(browser, site):
     """Return a function that opens a page of the site; what it asks for is in page.requested."""
     contexts = []
 
     def open_page(name, width=DESKTOP, **options):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         context.set_default_timeout(120_000)
         page = context.new_page()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..browser.lab import running_chromium, what_is_missing
+from ..browser.lab import CHROMIUM_FLAGS, find_chromium, what_is_missing
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +37,12 @@ def browser(lite):
     reason = what_is_missing()
     if reason:
         pytest.skip(reason)
-    with running_chromium() as browser:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
         yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="module")
