@@ -72,7 +72,7 @@ class State:
     dx = property(lambda self: windows.col2im(self.dcol, (1, *self.x.shape), *self.settings)[0])
     # How often the matrix holds each input element: (H, W).
     reads = property(lambda self: self.padded_reads[2 * (slice(self.pad, -self.pad or None),)])
-    # The indices that the steps count, the last one first; filters and both sizes; their number.
+    # Indices that the steps count, the last one first; their sizes, filters first; number of steps.
     steps = property(lambda self: "ij" if self.mode == ELEMENT else "fpq"[len(self.W) == 1 :])
     ranges = property(lambda self: (1, *(self.sizes[index] for index in self.steps))[-3:])
     count = property(lambda self: int(np.prod(self.ranges)))
