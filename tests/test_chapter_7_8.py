@@ -123,9 +123,9 @@ def test_what_the_walk_tells_to_look_for(names):
 def test_filter_22_turns_in_the_middle_of_a_level_stroke(names, rows):
     conv = names["ways"][3][1]
     answers, column = conv.out[22, rows, 9], names["digits"][3, 0, :, 11]
-    (turns,) = np.flatnonzero(np.diff(np.sign(answers[abs(answers) > 0.1])) != 0)
-    below = rows.start + np.flatnonzero(abs(answers) > 0.1)[turns + 1]
-    assert conv.out[22, below - 1, 9] < 0 < conv.out[22, below, 9]
+    (turn,) = np.flatnonzero((answers[:-1] < 0) & (answers[1:] > 0))
+    assert (answers[:turn] < 0.1).all() and (answers[turn + 1 :] > 0.1).all()
+    below = rows.start + turn + 1
     seen = np.arange(rows.start, below + 5)
     middle = seen @ column[seen] / column[seen].sum()  # of the ink
     assert abs(below - 0.5 + 2 - middle) < 1  # a window's middle is two rows below its first
