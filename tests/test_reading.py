@@ -6,6 +6,7 @@ itself shows nothing. A question to be answered leaves its words.
 """
 
 import ast
+import functools
 import html
 import itertools
 import re
@@ -52,9 +53,16 @@ def converted(notebook):
     return {html.unescape(name): part for name, part in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def check(notebook):
+@functools.cache
+def stored(path):
+    """Return a notebook as it is stored, and its converted cells."""
+    notebook = nbformat.read(path, as_version=4)
+    return notebook, converted(notebook)
+
+
+def check(notebook, page):
     """Return the ids of the cells that show a widget; fail where one leaves no picture."""
-    cells, page = widget_cells(notebook), converted(notebook)
+    cells = widget_cells(notebook)
     for cell in cells:
         assert PICTURE.search(page[cell.id]), f"{cell.id}: no picture where nothing runs"
         alts = [o.metadata.get("image/png", {}).get("alt") for o in cell.outputs if "metadata" in o]
@@ -64,13 +72,13 @@ def check(notebook):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_widget_leaves_a_picture(path):
-    assert check(nbformat.read(path, as_version=4)), f"{path.name} has no widget"
+    assert check(*stored(path)), f"{path.name} has no widget"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_question_leaves_its_words(path):
-    notebook = nbformat.read(path, as_version=4)
-    cells, page = widget_cells(notebook, QUESTIONS), converted(notebook)
+    notebook, page = stored(path)
+    cells = widget_cells(notebook, QUESTIONS)
     assert cells, f"{path.name} asks nothing"
     for cell in cells:
         assert re.search(r"<div\b[^>]*>Predict: \w", page[cell.id]), cell.id
@@ -78,8 +86,8 @@ def test_every_question_leaves_its_words(path):
 
 def test_each_calculator_leaves_its_table():
     (path,) = (path for path in NOTEBOOKS if path.name.startswith("7.1"))
-    notebook = nbformat.read(path, as_version=4)
-    cells, page = widget_cells(notebook, TABLES), converted(notebook)
+    notebook, page = stored(path)
+    cells = widget_cells(notebook, TABLES)
     assert cells
     for cell in cells:
         rows = re.findall(r"<tr><td>(\w+)</td>", page[cell.id])
@@ -93,17 +101,17 @@ def test_a_widget_without_a_picture_is_seen():
         cell = new_code_cell(source, outputs=[new_output("display_data", data)], id="it")
         notebook = new_notebook(cells=[cell])
         with pytest.raises(AssertionError, match="it: no picture"):
-            check(notebook)
+            check(notebook, converted(notebook))
         cell.outputs = [new_output("display_data", data | {"image/png": "iVBORw0KGgo="})]
         with pytest.raises(AssertionError, match="it: its picture has no alt text"):
-            check(notebook)
+            check(notebook, converted(notebook))
         cell.outputs[0].metadata = nbformat.from_dict(shown)
-        assert check(notebook) == ["it"]
+        assert check(notebook, converted(notebook)) == ["it"]
 
 
 def links(path):
     """List the links of a notebook's text that lead to a file beside it."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook, _ = stored(path)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     return re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
 

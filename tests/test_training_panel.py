@@ -55,8 +55,10 @@ class Steps:
 
 
 @pytest.fixture(autouse=True)
-def clicks_count_at_once(monkeypatch):
+def quick(monkeypatch):
+    """Clicks count at once, and figures are drawn but not written as PNG, which takes the time."""
     monkeypatch.setattr("cnnlib.widgets.training_panel.REST", 0)
+    monkeypatch.setattr(style, "to_png", lambda *_, **__: b"")
 
 
 @pytest.fixture(params=[0, 0.05], ids=["breathes after each step", "many steps in a slice"])
@@ -313,8 +315,7 @@ def test_a_slider_moved_in_the_last_step_counts_from_the_next_on(slices):
     assert b.batch_size == 50 and b.current_iter == 4
 
 
-def test_every_value_of_the_controls(monkeypatch):
-    monkeypatch.setattr(style, "to_png", lambda *_, **__: b"")  # PNGs take the time
+def test_every_value_of_the_controls():
     panel = TrainingPanel(new_trainer())
     rate, size = panel.controls["learning rate"], panel.controls["batch size"]
     assert size.options == (1, 2, 5, 10, 20, 50) and rate.value == 0.01
@@ -424,8 +425,9 @@ def test_what_is_no_trainer_is_refused_by_its_name(other):
         TrainingPanel(other)
 
 
-def test_saved_notebooks_show_text_and_picture():
+def test_saved_notebooks_show_text_and_picture(monkeypatch):
     panel = run(new_trainer())
+    monkeypatch.undo()  # real PNGs
     data, metadata = panel._repr_mimebundle_()
     assert data["image/png"].startswith("iVBOR")
     assert metadata["image/png"]["alt"] == panel.figure.alt

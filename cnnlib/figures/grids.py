@@ -4,6 +4,7 @@ A `Grid` says what is shown. `draw_grid` draws one at a place with a cell size, 
 in a line, with signs between them. A grid too large for legible numbers is drawn as an image.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ class Grid:
         """Letters and shape, such as "(H, W) = (4, 4)"."""
         return f"{self.letters} = {style.shape_text(self.shape)}" if self.letters else ""
 
-    @property
+    @functools.cached_property
     def title_width(self):
         """Width of the wider line of the title in pixels."""
         if not self.name:
