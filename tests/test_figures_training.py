@@ -1,12 +1,14 @@
 """The sliders of 7.5 over their grid: what they allow can be trained, and is drawn as it is."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
 from cnnlib import SimpleConvNet
 from cnnlib.figures import curves, structure, style
+from cnnlib.layers import Relu, Sigmoid
 
 SIZES, STRIDES, PADS = range(1, 29), range(1, 7), range(5)  # as in the notebook
 FILTER_NUMS, HIDDEN_SIZES = range(1, 65), range(10, 201, 10)
@@ -171,3 +173,37 @@ def test_huge_losses_keep_their_power_of_ten_at_the_ticks():
     axes = card.axes[1]
     assert axes.yaxis.get_offset_text().get_text() == ""
     assert any(label.get_text().endswith("e+20") for label in axes.get_yticklabels())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *itertools.permutations(["test", "ReLU", "dense"]),
+        ["sigmoid", "sigmoid, 4x weights", "scaled tanh", "ReLU"],
+        ["train", "test with Dropout", "without"],
+    ],
+    ids=", ".join,
+)
+def test_a_curve_has_the_colour_of_its_name_in_any_company(names):
+    card = curves.comparison({name: [0.5, 0.6] for name in names}, "epoch", "accuracy", "Told")
+    check_colours(card, names)
+
+
+def test_training_and_activations_have_these_colours():
+    check_colours(curves.training([2.3, 1.2], [0.5], [0.6]), ["train", "test"])
+    layers = {"ReLU": Relu(), "sigmoid": Sigmoid()}
+    check_colours(curves.activations(layers, 1), layers)
+
+
+def check_colours(card, names):
+    """What is written beside a curve, and a line, have the colour of its name's role."""
+    written = [t for ax in card.axes for t in ax.texts]
+    drawn = {line.get_color() for ax in card.axes for line in ax.lines}
+    for name in names:
+        role = next((role for key, role in style.SERIES.items() if name.startswith(key)), None)
+        found = [
+            t.get_color() for t in written if re.match(rf"{re.escape(name)}( \d|$)", t.get_text())
+        ]
+        assert found
+        if role:
+            assert set(found) == {style.TEXT_COLORS[role]} and {*found} <= drawn

@@ -188,6 +188,17 @@ def test_sliders_and_traits_follow_each_other():
     assert explorer.controls["stride"].value == explorer.controls["stride"].max == 9
 
 
+def test_a_description_set_by_hand_stays():
+    explorer = WindowExplorer(modes=["convolution", "max pooling"])
+    explorer.controls["pad"].description = "margin"
+    explorer.mode = "max pooling"
+    assert explorer.controls["pad"].description == "margin"
+    assert explorer.controls["filter_height"].description == "window height FH"
+    explorer.set(mode="convolution", height=5)
+    assert explorer.controls["pad"].description == "margin"
+    assert explorer.controls["filter_height"].description == "filter height FH"
+
+
 def test_one_message_for_each_change():
     explorer, pictures = WindowExplorer(), []
     explorer._view.observe(lambda change: pictures.append(change.new), "picture")

@@ -1,8 +1,7 @@
 """Questions to answer before running a cell, from ``cnnlib/exercises/questions.toml``.
 
-``ask("7.2", "channels")`` shows one: choices, or an entry for a shape or a number, and below it
-what the answer is told. In a saved notebook the question stands as text. All questions count in
-``cnnlib.exercises.progress``.
+``ask("7.2", "channels")`` shows one: choices, or an entry for a shape or a number, and what the
+answer is told. A saved notebook has its text. All count in ``cnnlib.exercises.progress``.
 """
 
 import html
@@ -13,6 +12,7 @@ import ipywidgets
 from cnnlib.exercises import solved
 from cnnlib.exercises.questions import find
 from cnnlib.exercises.verdict import LOOKS, card
+from cnnlib.widgets.picture import Picture
 from cnnlib.widgets.static import Still
 
 WORDS = {True: "Right. ", False: "Not quite. ", None: ""}
@@ -38,7 +38,7 @@ class Question(Still, ipywidgets.VBox):
         self.question, self.answer = question["question"], question["answer"]
         self._replies, self._exercise = question["replies"], exercise
         solved.register(*exercise)
-        self._view = ipywidgets.HTML()
+        self._view = Picture()
         title = f'<div style="font-weight: 600; line-height:1.5">{html.escape(self.question)}</div>'
         self.control.observe(self._changed, "value")
         super().__init__([ipywidgets.HTML(title), self.control, self._view])
@@ -75,7 +75,7 @@ class ChoiceQuestion(Question):
         self.choices = list(question["replies"])
         self.control = ipywidgets.RadioButtons(options=self.choices, value=None)
         self.control.layout = {"width": "auto", "padding": "0 0 0 4px"}  # room for the focus' ring
-        hint = "Choose first (a click, or Tab and the space bar), then read on."
+        hint = "Choose first (a click, or Tab, arrow keys and the space bar), then read on."
         super().__init__(question, exercise, hint)
 
     def _changed(self, change):

@@ -13,7 +13,7 @@ export default { render({ model, el }) {
     await picture?.decode().catch(() => null);
     if (page !== el.newest) return;
     el.replaceChildren(page);
-    nameSliders(el);
+    nameControls(el);
     for (const controls of el.closest(".widget-vbox")?.querySelectorAll(".widget-gridbox") ?? []) room.observe(controls);
   };
   model.on("change", show);

@@ -13,9 +13,8 @@ class Picture(anywidget.AnyWidget):
     """The picture of a figure, within the HTML of `value`, whose ``<img>`` it is.
 
     It is decoded before the last picture goes. `sharp` is how many pixels the screen has for one of
-    the page, 2 at most: more is not seen, and takes time. The sliders around it get their names for
-    screen readers, which ipywidgets leaves out, and CSS gets ``--room``: how high it may be to be
-    seen with them. JupyterLab itself takes 125 px.
+    the page, 2 at most: more is not seen, and takes time. The controls around it get names for
+    screen readers, and CSS gets ``--room``: how high it may be to be seen with them.
     """
 
     value = Unicode().tag(sync=True)

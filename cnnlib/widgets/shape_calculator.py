@@ -13,7 +13,6 @@ from cnnlib.networks import LayerRow, Stack
 from cnnlib.visualize import receptive_fields
 from cnnlib.widgets.picture import Picture
 from cnnlib.widgets.static import Still
-from cnnlib.windows import whole_number
 
 MOST = 5  # layers
 KINDS = CONVOLUTION, POOLING, NONE = "convolution", "pooling", "none"
@@ -44,10 +43,10 @@ class ShapeCalculator(Still, ipywidgets.VBox):
         if len(layers) > MOST or len(input_dim) != 3:
             possible = f"at most {MOST} layers for an image (C, H, W)"
             raise ValueError(f"{possible}, got {layers} for {input_dim}")
-        self.output_size = whole_number("output_size", output_size)
+        self.output_size = windows.whole_number("output_size", output_size)
         self._input = [_field(letter, n) for letter, n in zip("CHW", input_dim, strict=True)]
-        lines = enumerate([*layers, *[{}] * (MOST - len(layers))], start=1)
-        self._lines = [_Line(number, layer) for number, layer in lines]
+        layers += [{}] * (MOST - len(layers))
+        self._lines = [_Line(number, layer) for number, layer in enumerate(layers, start=1)]
         self._table, self._message = Picture(), ipywidgets.HTML()
         self._offers = ipywidgets.HBox(layout={"flex": "none", "align_items": "center"})
         image = ipywidgets.HTML("one image", layout={"width": "164px"})
@@ -164,7 +163,7 @@ class _Line(ipywidgets.HBox):
 
 def _field(letter, value):
     least, most = 0 if letter == "P" else 1, LARGEST[letter]
-    if whole_number(letter, value, least) > most:
+    if windows.whole_number(letter, value, least) > most:
         raise ValueError(f"{letter} must be at most {most}, got {value}")
     field = ipywidgets.BoundedIntText(value, min=least, max=most, description=letter)
     field.layout.width, field.style.description_width = "76px", "20px"

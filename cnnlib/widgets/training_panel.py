@@ -222,8 +222,7 @@ class TrainingPanel(Still, ipywidgets.VBox):
         if name == "beside":
             return self._show()
         if name == "learning rate" and math.isclose(value, self.trainer.optimizer.lr):
-            self._wanted.pop(name, None)  # nothing new: the page rounds it
-            return
+            return self._wanted.pop(name, None)  # nothing new: the page rounds it
         self._wanted[name] = value
         if not self.running:
             self._apply()
@@ -308,7 +307,6 @@ def _settings(trainer, optimizers):
     menus = {"optimizer": list(optimizers), "batch size": sorted(sizes), "beside": pictures}
     first = type(trainer.optimizer).__name__, trainer.batch_size, pictures[0]
     for (name, options), value in zip(menus.items(), first, strict=True):
-        controls[name] = ipywidgets.Dropdown(options=options, value=value, **look)
-        controls[name].description = name.replace("beside", "also show")
-        controls[name].layout.width = "auto"
+        made = controls[name] = ipywidgets.Dropdown(options=options, value=value, **look)
+        made.description, made.layout.width = name.replace("beside", "also show"), "auto"
     return controls

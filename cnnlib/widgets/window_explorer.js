@@ -371,7 +371,7 @@ function render({ model, el }) {
     area.innerHTML = lines.map((line) => layoutHTML(g, [line], sides)).join("");
     area.setAttribute("aria-label", `Window Explorer, ${g.mode}`);
     part("formula").innerHTML = formulaHTML(g);
-    globalThis.nameSliders?.(el);
+    globalThis.nameControls?.(el);
     for (const key of Object.keys(g.grids)) point(key, ...(cursors[key] ?? [0, 0]));
     if (held && g.grids[held.key]) go(held.key, ...cursors[held.key]);
     part("reveal").hidden = !Object.values(g.grids).some((grid) => grid.step === "fills");

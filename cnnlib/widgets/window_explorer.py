@@ -15,7 +15,7 @@ from traitlets import Bool, Dict, Int, TraitType, Unicode, dlink, observe, valid
 from cnnlib.figures import style
 from cnnlib.figures.explorer import draw
 from cnnlib.layers import Pooling
-from cnnlib.widgets.explore import LABELS, control, in_columns
+from cnnlib.widgets.explore import control, in_columns
 from cnnlib.widgets.static import Still, script, style_sheet
 from cnnlib.widgets.window_picture import ELEMENT, MODES, POOLING, State, picture, sentence, words
 from cnnlib.windows import conv_output_size, whole_number
@@ -170,7 +170,6 @@ class WindowExplorer(Still, ipywidgets.VBox):
     dx = property(lambda self: _flat(self._state().dx), doc="Gradient by the input.")
     message = property(lambda self: self._view.message, doc="Why there is no picture, if so.")
     figure = property(lambda self: draw(self._view.picture, self.step), doc="The static `Card`.")
-
     values = property(lambda self: {name: c.value for name, c in self.controls.items()})
 
     @_told_here
@@ -215,9 +214,9 @@ class WindowExplorer(Still, ipywidgets.VBox):
         if self._waiting:
             return
         state, self._waiting = self._state(), True
-        called = "window " if self.mode in POOLING else "filter "
+        old, new = ("filter ", "window ") if self.mode in POOLING else ("window ", "filter ")
         for name, slider in self.controls.items():
-            slider.description = LABELS.get(name, name).replace("filter ", called)
+            slider.description = slider.description.replace(old, new)
             if name != "mode":
                 slider.max = max(slider.max, getattr(self, name))
             slider.value = getattr(self, name)

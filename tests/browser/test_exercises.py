@@ -66,9 +66,16 @@ def test_a_prediction_is_answered_by_keyboard(page):
     assert choices.count() >= 2 and not area.locator("input:checked").count()
     reply.filter(has_text="Choose first").wait_for()
     said, verdict = [reply.inner_text()], re.compile("^(Right|Not quite)[.] ")
+    group = area.get_by_role("radiogroup")
+    assert area.get_by_text(group.get_attribute("aria-label"), exact=True).is_visible()
+    choices.first.press("Space")
     for number in range(choices.count()):
-        choices.nth(number).press("Space")  # ipywidgets: each radio button is a group of its own
+        if number:  # one group: an arrow key chooses the next, and Tab leaves it
+            choices.nth(number - 1).press("ArrowDown")
+        assert choices.nth(number).is_checked() and group.locator("input:checked").count() == 1
         reply.filter(has_text=verdict, has_not_text=said[-1]).wait_for()
         said.append(reply.inner_text())
     assert sum(text.startswith("Right.") for text in said) == 1
+    choices.last.press("Tab")
+    assert not group.locator(":focus").count()
     assert re.search("✓ 7.3 .*: solved", run(page, "exercises-progress"))
