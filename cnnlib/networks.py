@@ -412,7 +412,10 @@ class Stack(Network):
 
     def add(self, name, layer):
         """Append a layer; its weights become the next W and b of `params`."""
-        layer.output_shape(self._shape)  # raises where the layer does not fit
+        try:
+            layer.output_shape(self._shape)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         self.layers[name] = layer
         if hasattr(layer, "W"):
             number = len(self._parameter_layers())

@@ -296,7 +296,10 @@ def feature_maps_shape(image_shape, W_shape, stride, pad):
 def pooled_shape(image_shape, pool_h, pool_w, stride, pad):
     """Return (C, OH, OW), what a pooling makes of an image (C, H, W)."""
     _, C, H, W = check_image_shape((1, *image_shape))
-    return C, conv_output_size(H, pool_h, stride, pad), conv_output_size(W, pool_w, stride, pad)
+    try:
+        return C, conv_output_size(H, pool_h, stride, pad), conv_output_size(W, pool_w, stride, pad)
+    except ValueError as error:
+        raise ValueError(str(error).replace("filter", "window")) from None
 
 
 def _settings(input_size, filter_size, stride, pad):

@@ -1078,7 +1078,9 @@ def test_a_program_like_the_book_s_that_applies_single_filters():
         (lambda: SimpleConvNet((28, 28)), r"\(C, H, W\).*got \(28, 28\)"),
         (lambda: SimpleConvNet(conv_param={"filter_sise": 3}), "filter_sise.*known are"),
         (lambda: SimpleConvNet((1, 4, 4)), "filter of size 5 does not fit"),
-        (lambda: SimpleConvNet((1, 5, 5)), "does not fit"),  # 1 x 1 is left for the pooling
+        (lambda: SimpleConvNet((1, 5, 5)), "a window of size 2 does not fit .* use a window of at"),
+        (lambda: DeepConvNet((1, 4, 4)), "^Conv2: a filter of size 3 does not fit"),
+        (lambda: LeNet((1, 6, 6)), "^C3: a filter of size 5 does not fit"),
         (
             lambda: small().predict(np.ones((1, 1, 6, 6))),
             r"\(2, 6, 6\).*got x of shape \(1, 1, 6, 6",

@@ -41,7 +41,8 @@ def test_shapes_weights_and_products_are_those_of_the_network(seed):
     if "not possible" in calculator.message:
         with pytest.raises(ValueError) as raised:
             calculator.network()
-        assert str(raised.value) in calculator.message
+        told = calculator.message.replace(" is not possible", "").rstrip(".")
+        assert told.endswith(str(raised.value))
         return
     network = calculator.network(rng=0)
     table = [row for row in network.table() if row.kind != "Relu"]
