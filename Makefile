@@ -21,9 +21,8 @@ lab: $(VENV)/lab.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -p no:nbval tests --ignore=tests/browser -q $(BY_FILE)
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg -q notebooks $(BY_FILE)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests notebooks --ignore=tests/browser -q $(BY_FILE) \
+		--nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 	$(BIN)/python -m pytest -p no:nbval tests/browser -q $(BY_FILE)
 
 # The package's tests with the lowest versions that pyproject.toml allows; the newer packages below

@@ -1,5 +1,7 @@
 """Shared by all tests: random numbers with a fixed seed, what a chapter leaves, names of cases."""
 
+import gc
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -8,6 +10,8 @@ from .chapters import once
 
 settings.register_profile("cnnlib", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("cnnlib")
+# Figures are cycles of many objects: to look for those to free took a quarter of the time.
+gc.set_threshold(100_000, 20, 50)
 
 
 @pytest.fixture
