@@ -78,5 +78,5 @@ $(SITE)/site.stamp: EXTRAS := site
 %.stamp: pyproject.toml
 	$(@D)/bin/python -c "$(CHECK)" 2>/dev/null \
 		|| { $(PYTHON) -c "$(CHECK)" && $(PYTHON) -m venv --clear $(@D); }
-	$(@D)/bin/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	$(@D)/bin/python -m pip install --quiet --no-compile --editable ".[$(EXTRAS)]"
 	touch $@

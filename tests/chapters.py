@@ -62,18 +62,20 @@ async def run_cell(cell, source, space):
     return value
 
 
-# A chapter is run once, for all tests that only look: they are of one file, on one worker.
-once = functools.cache(run)
+@functools.cache
+def once(chapter):
+    """Run a chapter for all tests that only look: they are of one file, on one worker."""
+    return run(chapter, native=chapter == "7.7")  # whose trainings are looked at
 
 
-def again(chapter):
+def again(chapter, *edits):
     """Run each cell of a chapter that has run once more, from the last to the first.
 
     Returns {cell id: error}.
     """
-    space, wrong = dict(once(chapter)[0]), {}
+    space, wrong = dict(run(chapter, *edits)[0] if edits else once(chapter)[0]), {}
     with sizes():
-        for cell, source in reversed(code_cells(chapter).items()):
+        for cell, source in reversed(code_cells(chapter, *edits).items()):
             try:
                 LOOP.run(run_cell(cell, source, space))
             except Exception as error:

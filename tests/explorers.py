@@ -1,8 +1,9 @@
 """Tests of every chapter: its explorers driven over their values, and each cell run once more.
 
 An exception in a callback would be seen by nobody, neither by a reader nor by nbval. And a reader
-goes back up: after all others, each cell must run again. Each test_chapter_7_*.py imports these
-tests, so that one worker runs its CHAPTER through once for all of them.
+goes back up: after all others, each cell must run again, with QUICK trainings where they take long.
+Each test_chapter_7_*.py imports these tests, so that one worker runs its CHAPTER through once for
+all of them.
 """
 
 import itertools
@@ -36,7 +37,7 @@ def test_every_explorer_over_its_values(request, monkeypatch):
 
 
 def test_every_cell_can_be_run_again(request):
-    assert not again(request.module.CHAPTER)
+    assert not again(request.module.CHAPTER, *getattr(request.module, "QUICK", ()))
 
 
 def choices(control):

@@ -193,7 +193,7 @@ def test_the_pad_reads_its_samples():
 
 # ---- the reader's changes
 
-SMALLER = [
+QUICK = [
     ("train-panel", "browser=(2,", "browser=(1,"),
     ("dead-count", "(0.0001, 0.001, 0.01, 0.1)", "(0.1, 0.002)"),
     ("dead-count", "(1, 3, 10)", "(2,)"),
@@ -225,7 +225,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_reader_may_change_it(change):
-    names, values = run("7.5", *SMALLER, *CHANGES[change])
+    names, values = run("7.5", *QUICK, *CHANGES[change])
     shown = [v for v in values.values() if isinstance(v, Explorer | DigitPad | TrainingPanel)]
     assert len(shown) == 6
     assert all(not v.message for v in shown if isinstance(v, Explorer))

@@ -31,7 +31,7 @@ CHAPTER = "7.7"
 
 
 def names(*wanted):
-    return [once("7.7", native=True)[0][name] for name in wanted]
+    return [once("7.7")[0][name] for name in wanted]
 
 
 def published(net):
@@ -225,7 +225,7 @@ def test_227_divides_and_224_does_not():
 
 # ---- the reader's changes
 
-SMALL = [
+QUICK = [
     ("setup-sizes", "(400, 8)", "(80, 20)"),
     ("setup-sizes", "browser=60", "browser=20"),
     ("setup-sizes", "(120, 20, 12)", "(40, 4, 6)"),
@@ -255,7 +255,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_reader_may_change_any_number(change):
-    changes = {(cell, old): new for cell, old, new in [*SMALL, *CHANGES[change]]}
+    changes = {(cell, old): new for cell, old, new in [*QUICK, *CHANGES[change]]}
     _, values = run("7.7", *((*place, new) for place, new in changes.items()))
     explorers = {cell: v for cell, v in values.items() if isinstance(v, Explorer)}
     assert len(explorers) == 7 and not [e.message for e in explorers.values() if e.message]

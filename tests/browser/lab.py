@@ -58,9 +58,9 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
   }))"""
 HAS_RUN = f"""() => {{
   const {{kernel}} = window.jupyterapp.shell.currentWidget.sessionContext.session || {{}};
+  if (!window.started || kernel?.status !== "idle") return false;
   const cells = ({CELLS})();
-  return window.started && kernel?.status === "idle"
-    && (cells.every(cell => cell.count) || cells.some(cell => cell.failed));
+  return cells.every(cell => cell.count) || cells.some(cell => cell.failed);
 }}"""
 WIDGETS_ARE_THERE = """() =>
   [...document.querySelectorAll(".jp-OutputArea-output.lm-Panel")]
@@ -95,7 +95,7 @@ class Lab:
         """
         page = self.open_without_running(name, height)
         page.evaluate(RUN_ALL)
-        page.wait_for_function(HAS_RUN, timeout=1000 * RUN_SECONDS)
+        page.wait_for_function(HAS_RUN, timeout=1000 * RUN_SECONDS, polling=100)
         for i, cell in enumerate(page.evaluate(CELLS), start=1):
             assert not cell["failed"], f"{name}, cell {cell['id']}: error"
             assert cell["count"] == i, f"{name}, cell {cell['id']}: count {cell['count']}, not {i}"

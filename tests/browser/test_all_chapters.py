@@ -70,6 +70,7 @@ WATCH = """handle => {
     requestAnimationFrame(look);
   }, {capture: true, once: true});
 }"""
+TWO_FRAMES = "() => new Promise(go => requestAnimationFrame(() => requestAnimationFrame(go)))"
 # Of each stored output with a PNG, whether it would rather be shown as a widget.
 STORED = """() => jupyterapp.shell.currentWidget.content.widgets
   .flatMap(cell => cell.model.type === "code" ? cell.model.outputs.toJSON() : [])
@@ -159,7 +160,7 @@ def test_notebook_in_jupyterlab(lab, path, say):
     times, growths, wrong = {}, [], too_high(page)
     for number, slider in enumerate(page.locator(SLIDERS).all(), start=1):
         slider.scroll_into_view_if_needed()
-        page.wait_for_timeout(100)  # a view out of sight is laid out when it comes into sight
+        page.evaluate(TWO_FRAMES)  # a view out of sight is laid out when it comes into sight
         label = slider.evaluate(NAME)
         name = f"slider {number} ({label or 'without a name'})"
         wrong += [] if label else [f"{name}: neither a visible label nor an aria-label"]
