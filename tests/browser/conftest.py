@@ -34,10 +34,7 @@ def lab(shared_lab):
 
 @pytest.fixture(scope="module")
 def page(start_lab, request, tmp_path_factory):
-    """The module's NOTEBOOK, or its SETUP and CELLS as one, all run.
-
-    In the theme that is the test's parameter, if any. Nothing may be complained of in the console.
-    """
+    """The module's NOTEBOOK, or its SETUP and CELLS as one, all run without a complaint."""
     module = request.module
     path = tmp_path_factory.mktemp("cells") / getattr(module, "NOTEBOOK", "cells.ipynb")
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))  # links lead from one to the other
@@ -47,7 +44,7 @@ def page(start_lab, request, tmp_path_factory):
         cells = [nbformat.v4.new_code_cell(source) for source in cells]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
         paths = [path]
-    with start_lab(paths, getattr(request, "param", "JupyterLab Light")) as lab:
+    with start_lab(paths) as lab:
         page = lab.open_and_run(path.name)
         page.set_default_timeout(20_000)
         page.console_errors = lab.console_errors

@@ -25,8 +25,13 @@ LOOK_AT = """k => document.querySelectorAll(".jp-CodeCell .jp-OutputArea").forEa
   (area, i) => area.toggleAttribute("data-looked-at", i === k))"""
 
 
-@pytest.mark.parametrize("page", ["JupyterLab Light", "JupyterLab Dark"], indirect=True)
+THEME = "theme => jupyterapp.commands.execute('apputils:change-theme', {theme}).then(() => null)"
+
+
 @pytest.mark.parametrize("name", CELLS)
-def test_axe_finds_nothing_serious(page, name):
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_nothing_serious(page, theme, name):
+    page.evaluate(THEME, theme)
+    page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
     page.evaluate(LOOK_AT, list(CELLS).index(name))
     assert violations(page, within="[data-looked-at]") == []
