@@ -296,20 +296,19 @@ def feature_maps_shape(image_shape, W_shape, stride, pad):
 def pooled_shape(image_shape, pool_h, pool_w, stride, pad):
     """Return (C, OH, OW), what a pooling makes of an image (C, H, W)."""
     _, C, H, W = check_image_shape((1, *image_shape))
-    try:
-        return C, conv_output_size(H, pool_h, stride, pad), conv_output_size(W, pool_w, stride, pad)
-    except ValueError as error:
-        raise ValueError(str(error).replace("filter", "window")) from None
+    for size, pool_size in (H, pool_h), (W, pool_w):
+        _settings(size, pool_size, stride, pad, called="window")
+    return C, conv_output_size(H, pool_h, stride, pad), conv_output_size(W, pool_w, stride, pad)
 
 
-def _settings(input_size, filter_size, stride, pad):
+def _settings(input_size, filter_size, stride, pad, called="filter"):
     """Return H, FH, S and P as plain ints, or raise ValueError naming the one that is wrong."""
     H, FH = whole_number("input_size", input_size), whole_number("filter_size", filter_size)
     S, P = whole_number("stride", stride), whole_number("pad", pad, least=0)
     if FH > H + 2 * P:
         raise ValueError(
-            f"a filter of size {FH} does not fit into the padded input of size "
-            f"{H} + 2*{P} = {H + 2 * P}; use a filter of at most {H + 2 * P} or a "
+            f"a {called} of size {FH} does not fit into the padded input of size "
+            f"{H} + 2*{P} = {H + 2 * P}; use a {called} of at most {H + 2 * P} or a "
             f"pad of at least {-(-(FH - H) // 2)}"
         )
     return H, FH, S, P

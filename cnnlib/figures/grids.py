@@ -4,8 +4,8 @@ A `Grid` says what is shown. `draw_grid` draws one at a place with a cell size, 
 in a line, with signs between them. A grid too large for legible numbers is drawn as an image.
 """
 
-import functools
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +75,7 @@ class Grid:
         """Letters and shape, such as "(H, W) = (4, 4)"."""
         return f"{self.letters} = {style.shape_text(self.shape)}" if self.letters else ""
 
-    @functools.cached_property
+    @cached_property
     def title_width(self):
         """Width of the wider line of the title in pixels."""
         if not self.name:
