@@ -178,7 +178,7 @@ function sizeOf(g, item, sides) {
 // numbers in one line, or else in several, broken at signs, or else with smaller cells.
 function fit(g, width, height) {
   const grids = Object.values(g.grids);
-  const matrices = grids.filter((grid) => grid.matrix).sort((a, b) => b.columns - a.columns);
+  const matrices = grids.filter((grid) => grid.matrix).sort((a, b) => b.columns - a.columns), [widest] = matrices;
   const single = g.layout.length === 1; // a table: it breaks in all its rows
   const table = single ? g.layout[0] : [g.layout];
   const signs = (sign) => range(table.at(-1).length).filter((k) => k && sign.test(table.at(-1)[k]));
@@ -187,28 +187,28 @@ function fit(g, width, height) {
   const [arrows, every] = [signs(/^→$/), signs(/^[→⊛×+=]$/)];
   const choices = [[cut()], arrows.map((k) => cut(k)), every.map((k) => cut(k)), [cut(...every)]];
   const ways = range(17).flatMap((k) => choices.map((splits) => [splits, true, (1 + k / 10) * height]));
+  const arrange = (lines, cell, legible, high) => { // undefined where a cell is too large
+    const sides = { cell, matrix: [0, 0] };
+    if (widest) {
+      const line = lines.find((items) => items.some((key) => g.grids[key] === widest));
+      const room = width - sizeOf(g, [line], sides)[0] + widest.titleWidth;
+      const w = Math.min(LARGEST, room / widest.columns);
+      const others = lines.filter((other) => other !== line).map((other) => sizeOf(g, [other], sides)[1] + GAP);
+      const most = (high - 40 - sum(others)) / Math.max(...matrices.map((grid) => grid.rows));
+      sides.matrix = [w, Math.min(LARGEST, Math.max(w, LEGIBLE), lines.length > 2 ? LEGIBLE : most)]; // > 2: in several lines
+      const enough = legible ? [Math.max(...matrices.map(needed)), LEGIBLE] : [3, 0];
+      if (sides.matrix.some((side, k) => side < enough[k])) return;
+    }
+    const sizes = lines.map((line) => sizeOf(g, [line], sides));
+    const tall = sum(sizes.map(([, h]) => h)) + GAP * (lines.length - 1);
+    if (sizes.every(([w]) => w <= width) && tall <= high + 0.5) return { lines, sides, tall };
+  };
   for (const [splits, legible, high] of [...ways, ...choices.map((splits) => [splits, false, height])]) {
-    const large = grids.filter((grid) => !grid.matrix && !small(grid));
-    const least = legible ? Math.max(8, ...large.map(needed)) : 1;
-    for (let cell = Math.max(LARGEST, least); cell >= least; cell -= cell > 8 ? 1 : 0.25) {
-      for (const lines of splits) {
-        const sides = { cell, matrix: [0, 0] };
-        const [widest] = matrices;
-        if (widest) {
-          const line = lines.find((items) => items.some((key) => g.grids[key] === widest));
-          const room = width - sizeOf(g, [line], sides)[0] + widest.titleWidth;
-          const w = Math.min(LARGEST, room / widest.columns);
-          const others = lines.filter((other) => other !== line).map((other) => sizeOf(g, [other], sides)[1] + GAP);
-          const most = (high - 40 - sum(others)) / Math.max(...matrices.map((grid) => grid.rows));
-          const h = lines.length > 2 ? LEGIBLE : most; // with matrices in several lines
-          sides.matrix = [w, Math.min(LARGEST, h, Math.max(w, LEGIBLE))];
-          const enough = legible ? [Math.max(...matrices.map(needed)), LEGIBLE] : [3, 0];
-          if (sides.matrix.some((side, k) => side < enough[k])) continue;
-        }
-        const sizes = lines.map((line) => sizeOf(g, [line], sides));
-        const tall = sum(sizes.map(([, h]) => h)) + GAP * (lines.length - 1);
-        if (sizes.every(([w]) => w <= width) && tall <= high + 0.5) return { lines, sides, tall };
-      }
+    const least = legible ? Math.max(8, ...grids.filter((grid) => !grid.matrix && !small(grid)).map(needed)) : 1;
+    const possible = splits.filter((lines) => arrange(lines, least, legible, high)); // else no larger cell fits
+    for (let cell = Math.max(LARGEST, least); possible.length && cell >= least; cell -= cell > 8 ? 1 : 0.25) {
+      const found = possible.map((lines) => arrange(lines, cell, legible, high)).find(Boolean);
+      if (found) return found;
     }
   }
   return { lines: choices[3][0], sides: { cell: 1, matrix: [2, 1] }, tall: height };
