@@ -343,7 +343,8 @@ def activations(layers, x):
         for pair, color in zip(lines.values(), colors, strict=True):
             ax.plot(at[:-1], pair[k][:-1], color=color, lw=2)
             ax.plot(x, pair[k][-1], "o", color=color, ms=7, clip_on=False, zorder=3)
-        ax.set(xlim=(-REACH, REACH), ylim=limits, yticks=ticks)
+        ax.set(xlim=(-REACH, REACH), ylim=limits)
+        style.ticks(ax.yaxis, ticks)
     for (name, text), color in zip(texts.items(), colors, strict=True):
         canvas.ax.plot([canvas.left, canvas.left + 26], [y, y], color=color, lw=2)
         style.write(canvas.ax, canvas.left + 36, y, name, 13, color, "bold")
