@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.signal import correlate2d
+from traitlets import TraitError
 
 from cnnlib.widgets import Lens
 from cnnlib.widgets.lens import CLASSIC, OWN
@@ -86,6 +87,16 @@ def test_the_window_stays_inside(lens):
     assert lens.place == [6, 0]
     lens.choose("small")
     assert lens.place == [2, 0]
+
+
+@pytest.mark.parametrize("place", [[None, 1], [1], [1, float("nan")]], ids=str)
+def test_a_place_that_is_none_changes_nothing(lens, place):
+    lens.place = [3, 4]
+    with pytest.raises(TraitError):
+        lens.set_state({"place": place})
+    assert lens.place == [3, 4]
+    lens.choose("small")
+    assert lens.place == [2, 3]
 
 
 @pytest.mark.parametrize(

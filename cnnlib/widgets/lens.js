@@ -72,7 +72,7 @@ function render({ model, el }) {
     const { left, top, width } = frame.getBoundingClientRect();
     const pixel = width / model.get("shown").planes[k].shape[1]; // on the screen
     const before = k ? 0 : (size - 1) / 2; // the window has the pointer in its middle
-    go([clientY - top, clientX - left].map((way) => Math.floor(way / pixel) - before));
+    if (width) go([clientY - top, clientX - left].map((way) => Math.floor(way / pixel) - before));
   }));
   frames[0].addEventListener("keydown", (event) => {
     const arrow = ARROWS[event.key];

@@ -2,7 +2,7 @@
 
 import anywidget
 import numpy as np
-from traitlets import Dict, List, Unicode, validate
+from traitlets import CInt, Dict, List, Unicode, validate
 
 from cnnlib.datasets import as_ink
 from cnnlib.figures import style
@@ -44,7 +44,7 @@ class Lens(Still, anywidget.AnyWidget):
     _css = style_sheet("window_explorer.css", "lens.css")
     names = Dict().tag(sync=True)
     shown = Dict().tag(sync=True)
-    place = List([0, 0]).tag(sync=True)
+    place = List(CInt(), [0, 0], minlen=2, maxlen=2).tag(sync=True)
     message = Unicode().tag(sync=True)
     figure = property(lambda self: photograph(self.image, self.filter), doc="The static `Card`.")
 
@@ -89,7 +89,7 @@ class Lens(Still, anywidget.AnyWidget):
     @validate("place")
     def _inside(self, proposal):
         ends = zip(proposal.value, self.output.shape, strict=True)
-        return [min(max(int(at), 0), size - 1) for at, size in ends]
+        return [min(max(at, 0), size - 1) for at, size in ends]
 
     def _handle_custom_msg(self, content, buffers):
         """Do what was asked in the browser: names chosen, or a weight edited."""
