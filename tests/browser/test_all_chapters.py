@@ -4,8 +4,12 @@ import statistics
 
 import pytest
 
+from .chapter_7_5 import test_the_panel_is_steered_and_a_digit_is_read  # noqa: F401
+from .chapter_7_8 import TestSummary  # noqa: F401
+from .exercises import TestExercises  # noqa: F401
 from .lab import NOTEBOOKS
 
+CHAPTERS = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 SLIDERS = ".jp-Notebook .widget-slider [role=slider]"
 NAME = """handle => {
   const label = handle.closest(".widget-slider").querySelector(".widget-label");
@@ -154,9 +158,20 @@ def too_high(page):
     return found
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
-def test_notebook_in_jupyterlab(lab, path, say):
-    page = lab.open_and_run(path.name)
+@pytest.fixture(scope="module")
+def page(shared_lab, request):
+    """A chapter, opened and run once for all its tests: they run one after another."""
+    page = shared_lab.open_and_run(request.param)
+    page.set_default_timeout(20_000)
+    page.chapter, page.console_errors = request.param, shared_lab.console_errors
+    yield page
+    shared_lab.close()
+    assert not page.console_errors
+
+
+@pytest.mark.parametrize("page", CHAPTERS, indirect=True)
+def test_every_slider_by_keyboard_and_by_mouse(page, say):
+    """After all that needs a chapter as it was: dragged sliders stay where they are."""
     times, growths, wrong = {}, [], too_high(page)
     for number, slider in enumerate(page.locator(SLIDERS).all(), start=1):
         slider.scroll_into_view_if_needed()
@@ -171,13 +186,20 @@ def test_notebook_in_jupyterlab(lab, path, say):
             wrong += [f"{name}: {flaw}" for flaw in drag(slider)]
         times.setdefault(cell, []).extend(ms for ms in both_ms if ms is not None)
         growths += [f"{name} {growth:+.0f} px"] if abs(growth) > 2 else []
-    say(f"{path.name}: median ms from a key press to the changed view")
+    say(f"{page.chapter}: median ms from a key press to the changed view")
     for cell, several in times.items():
         say(f"  {statistics.median(several or [float('nan')]):4.0f}  {cell}")
     if growths:
         say("the height changes: " + ", ".join(growths))
-    wrong += lab.console_errors
-    assert not wrong, f"{path.name}:\n" + "\n".join(wrong)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", ["7.8-summary.ipynb"], indirect=True)
+def test_a_link_opens_the_chapter_that_has_its_heading(page):
+    link = page.locator(".jp-Notebook .jp-MarkdownOutput a", has_text="What changed in between")
+    link.first.click()
+    page.wait_for_function("() => jupyterapp.shell.currentWidget.context?.path.startsWith('7.7-')")
+    page.locator('.jp-Notebook [data-jupyter-id="What-changed-in-between"]').wait_for()
 
 
 def test_a_saved_notebook_shows_its_pictures_without_a_kernel(lab):

@@ -2,10 +2,11 @@
 
 import json
 
+import pytest
+
 from .kernel import ask_kernel
 from .test_digit_pad import STROKES, draw
 
-NOTEBOOK = "7.5-simple-conv-net.ipynb"
 PANEL = """import json
 print(json.dumps({"step": trainer.current_iter, "lr": trainer.optimizer.lr,
                   "running": panel.running, "message": panel.message}))"""
@@ -24,6 +25,7 @@ def until(page, condition):
     raise AssertionError(f"it does not come to pass: {now}")
 
 
+@pytest.mark.parametrize("page", ["7.5-simple-conv-net.ipynb"], indirect=True)
 def test_the_panel_is_steered_and_a_digit_is_read(page):
     practice, panel = page.locator(".cnnlib-training-panel").all()
     done = until(page, lambda now: not now["running"])
