@@ -21,7 +21,7 @@ lab: $(VENV)/lab.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests notebooks --ignore=tests/browser -q $(BY_FILE) \
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest notebooks tests --ignore=tests/browser -q $(BY_FILE) \
 		--nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 	$(BIN)/python -m pytest -p no:nbval tests/browser -q $(BY_FILE)
 

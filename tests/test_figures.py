@@ -80,10 +80,10 @@ def check(figure):
 
 def check_layout(figure):
     """Assert that no text is cut off, and that none covers another."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
     width, height = style.size(figure)
-    boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts(figure)]
+    renderer = style._Renderer(width, height, figure.dpi)  # as figures are drawn for readers
+    figure.draw(renderer)
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in texts(figure)]
     for text, box in boxes:
         assert box.x0 >= 2, text
         assert box.x1 <= width - 2, text
