@@ -20,36 +20,32 @@ def start_lab():
 
 
 @pytest.fixture(scope="module")
-def shared_lab(start_lab):
-    with start_lab(sorted(NOTEBOOKS.glob("*.ipynb"))) as lab:
-        yield lab
-
-
-@pytest.fixture
-def lab(shared_lab):
-    """The module's JupyterLab; kernels do not outlive their test."""
-    yield shared_lab
-    shared_lab.close()
-
-
-@pytest.fixture(scope="module")
-def page(start_lab, request, tmp_path_factory):
-    """The module's NOTEBOOK, or its SETUP and CELLS as one, all run without a complaint."""
-    module = request.module
-    path = tmp_path_factory.mktemp("cells") / getattr(module, "NOTEBOOK", "cells.ipynb")
-    paths = sorted(NOTEBOOKS.glob("*.ipynb"))  # links lead from one to the other
-    if path.name == "cells.ipynb":
+def shared_lab(start_lab, request, tmp_path_factory):
+    """The module's JupyterLab, with the chapters, and with its SETUP and CELLS as cells.ipynb."""
+    paths, module = sorted(NOTEBOOKS.glob("*.ipynb")), request.module
+    if hasattr(module, "CELLS"):
         cells = module.CELLS.values() if isinstance(module.CELLS, dict) else module.CELLS
         cells = filter(None, [getattr(module, "SETUP", ""), *cells])
         cells = [nbformat.v4.new_code_cell(source) for source in cells]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-        paths = [path]
+        paths.append(tmp_path_factory.mktemp("cells") / "cells.ipynb")
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), paths[-1])
     with start_lab(paths) as lab:
-        page = lab.open_and_run(path.name)
-        page.set_default_timeout(20_000)
-        page.console_errors = lab.console_errors
-        yield page
-        assert not lab.console_errors
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def page(shared_lab, request):
+    """The chapter named by the parameter, or cells.ipynb, all run without a complaint.
+
+    It is opened once for all tests of it, which run one after another.
+    """
+    name = getattr(request, "param", "cells.ipynb")
+    page = shared_lab.open_and_run(name)
+    page.set_default_timeout(20_000)
+    page.name, page.console_errors = name, shared_lab.console_errors
+    yield page
+    shared_lab.close()  # kernels do not outlive it
+    assert not page.console_errors
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from cnnlib.widgets.explore import LABELS
 from cnnlib.widgets.window_explorer import SLIDERS
 from cnnlib.widgets.window_picture import MODES
 
-from .test_all_chapters import press
+from .sliders import press
 
 CELLS = {
     **{mode: f"WindowExplorer(mode={mode!r})" for mode in MODES},

@@ -1,15 +1,7 @@
-"""The notebooks as a reader meets them: opened in JupyterLab, run, moved by keyboard and mouse."""
+"""The sliders of a notebook as a reader meets them in JupyterLab, moved by keyboard and mouse."""
 
 import statistics
 
-import pytest
-
-from .chapter_7_5 import test_the_panel_is_steered_and_a_digit_is_read  # noqa: F401
-from .chapter_7_8 import TestSummary  # noqa: F401
-from .exercises import TestExercises  # noqa: F401
-from .lab import NOTEBOOKS
-
-CHAPTERS = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 SLIDERS = ".jp-Notebook .widget-slider [role=slider]"
 NAME = """handle => {
   const label = handle.closest(".widget-slider").querySelector(".widget-label");
@@ -75,12 +67,6 @@ WATCH = """handle => {
   }, {capture: true, once: true});
 }"""
 TWO_FRAMES = "() => new Promise(go => requestAnimationFrame(() => requestAnimationFrame(go)))"
-# Of each stored output with a PNG, whether it would rather be shown as a widget.
-STORED = """() => jupyterapp.shell.currentWidget.content.widgets
-  .flatMap(cell => cell.model.type === "code" ? cell.model.outputs.toJSON() : [])
-  .map(output => Object.keys(output.data || {}))
-  .filter(kinds => kinds.includes("image/png"))
-  .map(kinds => kinds.some(kind => kind.includes("widget-view")))"""
 
 
 def press(slider, key):
@@ -158,20 +144,12 @@ def too_high(page):
     return found
 
 
-@pytest.fixture(scope="module")
-def page(shared_lab, request):
-    """A chapter, opened and run once for all its tests: they run one after another."""
-    page = shared_lab.open_and_run(request.param)
-    page.set_default_timeout(20_000)
-    page.chapter, page.console_errors = request.param, shared_lab.console_errors
-    yield page
-    shared_lab.close()
-    assert not page.console_errors
+def what_is_wrong(page, say):
+    """Move every slider of a chapter by keyboard, the first of each view by mouse, too.
 
-
-@pytest.mark.parametrize("page", CHAPTERS, indirect=True)
-def test_every_slider_by_keyboard_and_by_mouse(page, say):
-    """After all that needs a chapter as it was: dragged sliders stay where they are."""
+    Says how long each view takes to answer; returns what was wrong, in sentences. Sliders that were
+    dragged stay where they are.
+    """
     times, growths, wrong = {}, [], too_high(page)
     for number, slider in enumerate(page.locator(SLIDERS).all(), start=1):
         slider.scroll_into_view_if_needed()
@@ -186,36 +164,9 @@ def test_every_slider_by_keyboard_and_by_mouse(page, say):
             wrong += [f"{name}: {flaw}" for flaw in drag(slider)]
         times.setdefault(cell, []).extend(ms for ms in both_ms if ms is not None)
         growths += [f"{name} {growth:+.0f} px"] if abs(growth) > 2 else []
-    say(f"{page.chapter}: median ms from a key press to the changed view")
+    say(f"{page.name}: median ms from a key press to the changed view")
     for cell, several in times.items():
         say(f"  {statistics.median(several or [float('nan')]):4.0f}  {cell}")
     if growths:
         say("the height changes: " + ", ".join(growths))
-    assert not wrong, "\n".join(wrong)
-
-
-@pytest.mark.parametrize("page", ["7.8-summary.ipynb"], indirect=True)
-def test_a_link_opens_the_chapter_that_has_its_heading(page):
-    link = page.locator(".jp-Notebook .jp-MarkdownOutput a", has_text="What changed in between")
-    link.first.click()
-    page.wait_for_function("() => jupyterapp.shell.currentWidget.context?.path.startsWith('7.7-')")
-    page.locator('.jp-Notebook [data-jupyter-id="What-changed-in-between"]').wait_for()
-
-
-def test_a_saved_notebook_shows_its_pictures_without_a_kernel(lab):
-    page = lab.open_and_run("7.1-overall-structure.ipynb")
-    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-    page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
-    lab.close()  # the page and its kernel
-    page = lab.open_without_running("7.1-overall-structure.ipynb")
-    views = page.locator(".jp-OutputArea-output")
-    shown = page.locator(".jp-OutputArea-output img")
-    shown.first.wait_for()
-    stored = page.evaluate(STORED)
-    page.wait_for_function(
-        "n => document.querySelectorAll('.jp-OutputArea-output img').length === n", arg=len(stored)
-    )
-    page.wait_for_timeout(1000)  # a view that found no model would say so by now
-    assert len(stored) > 2 and set(stored) == {False}
-    assert views.get_by_text("model not found").count() == 0
-    assert not lab.console_errors
+    return wrong

@@ -1,10 +1,11 @@
-"""Exercises as a reader does them: hint opened, a wrong answer, the right one, a prediction."""
+"""Chapters 7.1 to 7.4 in JupyterLab: exercises done, every slider moved, saved and opened again."""
 
 import re
 
 import pytest
 
 from ..test_exercises import WRITTEN
+from .sliders import what_is_wrong
 
 NOTEBOOK = "7.3-pooling-layer.ipynb"
 # Writes into a cell, if there is something to write, runs it and gives the text it puts out.
@@ -24,6 +25,12 @@ EDGE = """id => {
   return getComputedStyle(card).borderLeftColor;
 }"""
 GREEN, RED, GREY = "rgb(0, 158, 115)", "rgb(213, 94, 0)", "rgb(154, 165, 177)"
+# Of each stored output with a PNG, whether it would rather be shown as a widget.
+STORED = """() => jupyterapp.shell.currentWidget.content.widgets
+  .flatMap(cell => cell.model.type === "code" ? cell.model.outputs.toJSON() : [])
+  .map(output => Object.keys(output.data || {}))
+  .filter(kinds => kinds.includes("image/png"))
+  .map(kinds => kinds.some(kind => kind.includes("widget-view")))"""
 
 
 def run(page, cell, source=""):
@@ -81,3 +88,36 @@ class TestExercises:
         choices.last.press("Tab")
         assert not group.locator(":focus").count()
         assert re.search("✓ 7.3 .*: solved", run(page, "exercises-progress"))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "7.1-overall-structure.ipynb",
+        "7.2-convolution.ipynb",
+        NOTEBOOK,
+        "7.4-convolution-and-pooling-layers.ipynb",
+    ],
+    indirect=True,
+)
+def test_every_slider_by_keyboard_and_by_mouse(page, say):
+    assert not what_is_wrong(page, say)
+
+
+def test_a_saved_notebook_shows_its_pictures_without_a_kernel(shared_lab):
+    page = shared_lab.open_and_run("7.1-overall-structure.ipynb")
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
+    shared_lab.close()  # the page and its kernel
+    page = shared_lab.open_without_running("7.1-overall-structure.ipynb")
+    views = page.locator(".jp-OutputArea-output")
+    shown = page.locator(".jp-OutputArea-output img")
+    shown.first.wait_for()
+    stored = page.evaluate(STORED)
+    page.wait_for_function(
+        "n => document.querySelectorAll('.jp-OutputArea-output img').length === n", arg=len(stored)
+    )
+    page.wait_for_timeout(1000)  # a view that found no model would say so by now
+    assert len(stored) > 2 and set(stored) == {False}
+    assert views.get_by_text("model not found").count() == 0
+    assert not shared_lab.console_errors
