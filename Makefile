@@ -8,22 +8,29 @@ BIN := $(VENV)/bin
 # Apart: what builds the site would add itself to the JupyterLab of .venv.
 SITE := .venv-site
 LOWEST := .venv-lowest
-# On all cores, a file at a time, in order: what a file sets up is set up once, and the long ones come first.
-BY_FILE := -n auto --dist loadfile --no-loadscope-reorder
+# A file at a time, in order: what a file sets up is set up once, and the long ones come first.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 CHECK := import sys; sys.version_info >= (3, 11) or sys.exit('cnnlib needs Python 3.11 or newer, \
 this is %d.%d; name another one: make ... PYTHON=python3.12' % sys.version_info[:2])
 
-.PHONY: lab test test-lowest coverage notebooks bench bench-scaling site test-site address clean
+.PHONY: lab test test-core test-browser test-lowest coverage notebooks bench bench-scaling site test-site address clean
 
 lab: $(VENV)/lab.stamp
 	$(BIN)/python -m jupyterlab --notebook-dir notebooks --config jupyter_server_config.py $(ARGS)
 
+# Half of the work is in the browser, which waits now and then: one core for it, the others for the rest.
 test: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --jobs=2 test-core test-browser
+
+test-core: $(VENV)/test.stamp
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest notebooks tests --ignore=tests/browser -q $(BY_FILE) \
+		-n $$($(BIN)/python -c "import os; print(max(1, os.cpu_count() - 1))") \
 		--nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
-	$(BIN)/python -m pytest -p no:nbval tests/browser -q $(BY_FILE)
+
+test-browser: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -p no:nbval tests/browser -q
 
 # The package's tests with the lowest versions that pyproject.toml allows; the newer packages below
 # them deprecate what they call.
@@ -31,7 +38,7 @@ test-lowest:
 	$(PYTHON) -c "$(CHECK)" && $(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable ".[lab,test]"
-	OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest tests --ignore=tests/browser -q $(BY_FILE) \
+	OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest tests --ignore=tests/browser -q -n auto $(BY_FILE) \
 		-W ignore::DeprecationWarning $(ARGS)
 
 # How much of the package the same tests run, with every line that they miss.

@@ -104,12 +104,13 @@ def test_every_slider_by_keyboard_and_by_mouse(page, say):
     assert not what_is_wrong(page, say)
 
 
-def test_a_saved_notebook_shows_its_pictures_without_a_kernel(shared_lab):
-    page = shared_lab.open_and_run("7.1-overall-structure.ipynb")
+@pytest.mark.parametrize("page", ["7.1-overall-structure.ipynb"], indirect=True)
+def test_a_saved_notebook_shows_its_pictures_without_a_kernel(page, shared_lab):
+    """After all else of a chapter: its kernel ends."""
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
     shared_lab.close()  # the page and its kernel
-    page = shared_lab.open_without_running("7.1-overall-structure.ipynb")
+    page = shared_lab.open_without_running(page.name)
     views = page.locator(".jp-OutputArea-output")
     shown = page.locator(".jp-OutputArea-output img")
     shown.first.wait_for()
